@@ -1,0 +1,234 @@
+//! What can go wrong, and what to do about it.
+//!
+//! Every fallible operation of the crate returns [`Error`]: one pointer wide, with a [kind](Error::kind) to
+//! match on, a message that says what was found and what was wanted, and, where there is one, a
+//! [hint](Error::hint) that says what to do. `Debug` prints what `Display` prints, so that `unwrap` and a
+//! `main` that returns `Result` read well; `{:#?}` shows the structure.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+/// The result of an operation of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, as a category to match on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The program did not call [`init`](crate::init) before it built a pool.
+    NotInitialised,
+    /// An argument of a call or an option is not usable.
+    InvalidArgument,
+    /// Shapes do not fit each other, or a size overflows.
+    Shape,
+    /// A `.npy` file or header is not what was asked for; the source is an [`NpyError`](crate::NpyError).
+    Npy,
+    /// An operation of the system failed; the source is the [`std::io::Error`].
+    Io,
+    /// There is not enough shared memory, disk or address space.
+    OutOfSpace,
+    /// A shared-memory segment is missing, foreign or damaged.
+    Segment,
+    /// A worker could not be started.
+    Start,
+    /// Supervisor and worker do not fit: another build, another version, a task with other arguments.
+    BuildMismatch,
+    /// Two tasks have the same name.
+    DuplicateTask,
+    /// The worker does not know the task.
+    UnknownTask,
+    /// A task returned an error.
+    Task,
+    /// A task panicked.
+    Panic,
+    /// A block killed as many workers as its attempts allow.
+    WorkerLost,
+    /// A block ran longer than its block timeout, as often as its attempts allow.
+    Timeout,
+    /// The job did not end before its deadline.
+    Deadline,
+    /// The job was cancelled.
+    Cancelled,
+    /// A value could not be serialised or deserialised.
+    Serde,
+    /// The pool is shutting down, or was shut down.
+    Shutdown,
+}
+
+/// How a worker process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WorkerExit {
+    /// It called `exit` with this code, even if the code is 0.
+    Code(i32),
+    /// A signal ended it.
+    Signal {
+        /// The signal's number.
+        number: i32,
+        /// Whether the kernel wrote a core file.
+        core_dumped: bool,
+    },
+    /// The pool killed it because a block ran longer than its block timeout.
+    TimedOut(Duration),
+}
+
+impl WorkerExit {
+    /// The name of the signal that ended the worker, such as `SIGSEGV`.
+    pub fn signal_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Signal { number, .. } => {
+                nix::sys::signal::Signal::try_from(*number).ok().map(nix::sys::signal::Signal::as_str)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for WorkerExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited with code {code}"),
+            Self::Signal { number, core_dumped } => {
+                match self.signal_name() {
+                    Some(name) => write!(f, "killed by {name}")?,
+                    None => write!(f, "killed by signal {number}")?,
+                }
+                if *core_dumped { f.write_str(" (core dumped)") } else { Ok(()) }
+            }
+            Self::TimedOut(limit) => write!(f, "killed after the block timeout of {limit:?}"),
+        }
+    }
+}
+
+/// The blocks of a job that ended with an error, each as ranges of block indices.
+///
+/// Every block of the job is in exactly one of the three sets, or was applied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailedBlocks {
+    /// Blocks whose task failed, so that nothing of them was applied.
+    pub failed: Vec<Range<usize>>,
+    /// Blocks that were never run, because the job was cancelled or ran out of time.
+    pub not_run: Vec<Range<usize>>,
+    /// Blocks that write an `#[out]` array and failed half-way: their rows hold neither old nor new values.
+    pub torn: Vec<Range<usize>>,
+    /// Number of blocks in the job.
+    pub n_blocks: usize,
+}
+
+impl FailedBlocks {
+    /// Whether every block was applied.
+    pub fn is_empty(&self) -> bool {
+        self.failed.is_empty() && self.not_run.is_empty() && self.torn.is_empty()
+    }
+
+    /// Indices of all blocks that were not applied, in order.
+    pub fn not_applied(&self) -> Vec<usize> {
+        let mut all: Vec<usize> =
+            [&self.failed, &self.not_run, &self.torn].into_iter().flatten().cloned().flatten().collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+/// An error of the pool, of an array or of a task.
+pub struct Error(Box<Repr>);
+
+struct Repr {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<Cow<'static, str>>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    blocks: FailedBlocks,
+    worker_exit: Option<WorkerExit>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Repr {
+            kind,
+            message: message.into(),
+            hint: None,
+            source: None,
+            blocks: FailedBlocks::default(),
+            worker_exit: None,
+        }))
+    }
+
+    pub(crate) fn io(message: impl fmt::Display, source: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, format!("{message}: {source}")).with_source(source)
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_blocks(mut self, blocks: FailedBlocks) -> Self {
+        self.0.blocks = blocks;
+        self
+    }
+
+    pub(crate) fn with_worker_exit(mut self, exit: WorkerExit) -> Self {
+        self.0.worker_exit = Some(exit);
+        self
+    }
+
+    /// The category of the error.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What to do about it, where there is something to do.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The blocks that were not applied; empty unless a job failed.
+    pub fn failed_blocks(&self) -> &FailedBlocks {
+        &self.0.blocks
+    }
+
+    /// How the last worker that ran the failing block ended; `None` unless a worker died.
+    pub fn worker_exit(&self) -> Option<&WorkerExit> {
+        self.0.worker_exit.as_ref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        match &self.0.hint {
+            Some(hint) => write!(f, "\n(hint: {hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("hint", &self.0.hint)
+            .field("source", &self.0.source)
+            .field("failed_blocks", &self.0.blocks)
+            .field("worker_exit", &self.0.worker_exit)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

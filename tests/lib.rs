@@ -1,0 +1,1 @@
+//! Tests and examples of ndpool; this library is empty.

@@ -1,0 +1,2 @@
+//! The ndpool tool.
+fn main() {}

@@ -72,6 +72,10 @@ pub enum WorkerExit {
     },
     /// The pool killed it because a block ran longer than its block timeout.
     TimedOut(Duration),
+    /// The pool killed it because the job's deadline passed.
+    PastDeadline,
+    /// It ended, but somebody else waited for it, or `SIGCHLD` is ignored.
+    Unknown,
 }
 
 impl WorkerExit {
@@ -92,12 +96,14 @@ impl fmt::Display for WorkerExit {
             Self::Code(code) => write!(f, "exited with code {code}"),
             Self::Signal { number, core_dumped } => {
                 match self.signal_name() {
-                    Some(name) => write!(f, "killed by {name}")?,
-                    None => write!(f, "killed by signal {number}")?,
+                    Some(name) => write!(f, "was killed by {name}")?,
+                    None => write!(f, "was killed by signal {number}")?,
                 }
                 if *core_dumped { f.write_str(" (core dumped)") } else { Ok(()) }
             }
-            Self::TimedOut(limit) => write!(f, "killed after the block timeout of {limit:?}"),
+            Self::TimedOut(limit) => write!(f, "was killed after the block timeout of {limit:?}"),
+            Self::PastDeadline => f.write_str("was killed because the job's deadline passed"),
+            Self::Unknown => f.write_str("ended in an unknown way"),
         }
     }
 }
@@ -178,6 +184,24 @@ impl Error {
     pub(crate) fn with_worker_exit(mut self, exit: WorkerExit) -> Self {
         self.0.worker_exit = Some(exit);
         self
+    }
+
+    /// The same error once more, without its source: one reason may end many jobs.
+    pub(crate) fn copy(&self) -> Self {
+        let Repr { kind, message, hint, blocks, worker_exit, .. } = &*self.0;
+        Self(Box::new(Repr {
+            kind: *kind,
+            message: message.clone(),
+            hint: hint.clone(),
+            source: None,
+            blocks: blocks.clone(),
+            worker_exit: worker_exit.clone(),
+        }))
+    }
+
+    /// Message and hint, for an error that is passed on.
+    pub(crate) fn parts(&self) -> (&str, Option<&str>) {
+        (&self.0.message, self.hint())
     }
 
     /// The category of the error.

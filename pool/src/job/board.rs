@@ -1,0 +1,323 @@
+//! The board: the one segment that supervisor and workers share for as long as the pool lives.
+//!
+//! ```text
+//! ┌─────────────┬───────────────────────────┬──────────────────────────────┐
+//! │ BoardHeader │ WorkerCells × n_workers   │ JobCells × 64                │
+//! └─────────────┴───────────────────────────┴──────────────────────────────┘
+//! ```
+//!
+//! It tells workers that there is work (the epoch), which jobs are open and where their arenas are, and tells the
+//! supervisor what workers are about. Nothing on it is truth: that is in the words of the jobs' ledgers.
+
+use super::doorbell::{Bed, Bell, Epoch};
+use crate::segment::Locator;
+use crate::sys::cells::cells;
+use crate::sys::map::Mapping;
+use crate::sys::primitive::{AtomicU32, AtomicU64, Ordering, fence};
+
+/// Jobs that can be open at the same time; more wait in the supervisor.
+pub(crate) const N_JOBS: usize = 64;
+/// Bytes for the text of a panic that its worker may not survive.
+pub(crate) const LAST_WORDS_BYTES: usize = 3072;
+const LOCATOR_WORDS: usize = 56;
+/// In place of a running block's word: no worker serves in this slot. No word of a job has this value.
+const ABSENT: u64 = u64::MAX;
+
+/// What concerns all. Each field that different processes write has a cache line of its own.
+#[repr(C, align(64))]
+struct BoardHeader {
+    /// Bumped when there may be work.
+    epoch: AtomicU32,
+    /// Bumped when a block became free again, so that cursors start anew.
+    rescan: AtomicU32,
+    /// One bit per open job.
+    open: AtomicU64,
+    unused_0: [AtomicU64; 6],
+    /// Rung by workers that leave a job; the supervisor's threads wait on it.
+    bell: AtomicU32,
+    bell_waiters: AtomicU32,
+    unused_1: [AtomicU64; 7],
+}
+
+/// One worker's part. Written by the worker, but for `parked` and `retire`.
+#[repr(C, align(64))]
+struct WorkerCells {
+    /// See [`Bed`].
+    parked: AtomicU32,
+    /// Not zero if the worker is to end once it holds no block.
+    retire: AtomicU32,
+    /// When the worker last ran out of work, in nanoseconds of the monotonic clock.
+    idle_since: AtomicU64,
+    /// The word of the block whose task is running; zero before its first instruction and after its last;
+    /// [`ABSENT`] while the slot has no worker that serves.
+    running: AtomicU64,
+    /// First unused byte of the worker's spill file.
+    spill_end: AtomicU64,
+    /// First byte that the block in hand has spilled.
+    spill_start: AtomicU64,
+    /// Blocks that the worker's present process has begun.
+    n_begun: AtomicU64,
+    /// Bytes of `last_words` in use.
+    last_words_len: AtomicU64,
+    unused: [AtomicU64; 1],
+    /// The text of a panic, written by the panic hook before anything else can go wrong.
+    last_words: [AtomicU64; LAST_WORDS_BYTES / 8],
+}
+
+/// Where the arena of an open job is.
+#[repr(C, align(64))]
+struct JobCells {
+    /// Sequence of the job, or zero. Stored last, checked before and after the others are read.
+    sequence: AtomicU64,
+    /// Number of the arena; workers cache mappings under it.
+    arena: AtomicU64,
+    words_capacity: AtomicU64,
+    locator_len: AtomicU64,
+    locator: [AtomicU64; LOCATOR_WORDS],
+    unused: [AtomicU64; 4],
+}
+
+crate::sys::cells::cells! {
+    BoardHeader: 128,
+    WorkerCells: 64 + LAST_WORDS_BYTES,
+    JobCells: 512,
+}
+
+/// The board as one process sees it.
+#[derive(Debug)]
+pub(crate) struct Board {
+    mapping: Mapping,
+    /// Of the segment's data in the mapping.
+    start: usize,
+    n_workers: usize,
+}
+
+/// An open job, as its entry on the board says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OpenJob {
+    pub(crate) sequence: u64,
+    pub(crate) arena: u64,
+}
+
+impl Board {
+    /// Bytes that a board for this many workers takes.
+    pub(crate) fn len_bytes(n_workers: usize) -> usize {
+        size_of::<BoardHeader>() + n_workers * size_of::<WorkerCells>() + N_JOBS * size_of::<JobCells>()
+    }
+
+    /// The board in a mapping whose segment's data starts at `start`.
+    pub(crate) fn new(mapping: Mapping, start: usize, n_workers: usize) -> Self {
+        assert!(start + Self::len_bytes(n_workers) <= mapping.len(), "a board of {n_workers} workers");
+        Self { mapping, start, n_workers }
+    }
+
+    pub(crate) fn n_workers(&self) -> usize {
+        self.n_workers
+    }
+
+    fn header(&self) -> &BoardHeader {
+        &cells::<BoardHeader>(&self.mapping, self.start, 1)[0]
+    }
+
+    fn worker(&self, slot: usize) -> &WorkerCells {
+        &cells::<WorkerCells>(&self.mapping, self.start + size_of::<BoardHeader>(), self.n_workers)[slot]
+    }
+
+    fn job(&self, index: usize) -> &JobCells {
+        let at = self.start + size_of::<BoardHeader>() + self.n_workers * size_of::<WorkerCells>();
+        &cells::<JobCells>(&self.mapping, at, N_JOBS)[index]
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch<'_> {
+        Epoch(&self.header().epoch)
+    }
+
+    pub(crate) fn bell(&self) -> Bell<'_> {
+        Bell::new(&self.header().bell, &self.header().bell_waiters)
+    }
+
+    pub(crate) fn bed(&self, slot: usize) -> Bed<'_> {
+        Bed(&self.worker(slot).parked)
+    }
+
+    /// Changes when blocks became free again: whoever keeps a cursor starts it anew.
+    pub(crate) fn rescan(&self) -> u32 {
+        self.header().rescan.load(Ordering::Acquire)
+    }
+
+    /// Blocks became free again: cursors start anew, spinning workers look.
+    pub(crate) fn request_rescan(&self) {
+        self.header().rescan.fetch_add(1, Ordering::AcqRel);
+        self.epoch().bump();
+    }
+
+    /// Wakes up to `n` parked workers, the one that went idle last first; returns how many.
+    pub(crate) fn wake(&self, n: usize) -> usize {
+        let mut n_woken = 0;
+        while n_woken < n {
+            let latest = (0..self.n_workers)
+                .filter(|&slot| self.bed(slot).is_parked())
+                .max_by_key(|&slot| self.worker(slot).idle_since.load(Ordering::Relaxed));
+            let Some(slot) = latest else { break };
+            if self.bed(slot).wake() {
+                n_woken += 1;
+            }
+        }
+        n_woken
+    }
+
+    /// Tells workers of work for `n` of them: bumps the epoch and wakes those that are parked beyond the ones
+    /// that are looking anyway.
+    pub(crate) fn announce(&self, n: usize) {
+        self.epoch().bump();
+        let n_parked = (0..self.n_workers).filter(|&slot| self.bed(slot).is_parked()).count();
+        if n_parked > 0 {
+            // Workers that are neither parked nor running a block are looking for work now.
+            let n_looking = (0..self.n_workers)
+                .filter(|&slot| !self.bed(slot).is_parked() && self.running(slot) == 0)
+                .count();
+            self.wake(n.saturating_sub(n_looking).min(n_parked));
+        }
+    }
+
+    /// Bits of the job entries that are open.
+    pub(crate) fn open_jobs(&self) -> u64 {
+        self.header().open.load(Ordering::Acquire)
+    }
+
+    /// Opens a job's entry; workers may look into its arena from now on.
+    ///
+    /// # Panics
+    ///
+    /// If the serialised locator is too long: the supervisor's control segments have short names.
+    pub(crate) fn open(&self, index: usize, job: &OpenJob, words_capacity: usize, locator: &Locator) {
+        let bytes = postcard::to_stdvec(locator).expect("a locator can be serialised");
+        assert!(bytes.len() <= LOCATOR_WORDS * 8, "a locator of {} bytes", bytes.len());
+        let entry = self.job(index);
+        entry.arena.store(job.arena, Ordering::Relaxed);
+        entry.words_capacity.store(words_capacity as u64, Ordering::Relaxed);
+        entry.locator_len.store(bytes.len() as u64, Ordering::Relaxed);
+        store_bytes(&entry.locator, &bytes);
+        entry.sequence.store(job.sequence, Ordering::Release);
+        self.header().open.fetch_or(1 << index, Ordering::AcqRel);
+    }
+
+    /// Closes a job's entry. Workers may still look at its arena's words, and will find none to claim.
+    pub(crate) fn close(&self, index: usize) {
+        self.header().open.fetch_and(!(1 << index), Ordering::AcqRel);
+        self.job(index).sequence.store(0, Ordering::Relaxed);
+        // Release: the next job's fields are not seen before this zero is.
+        fence(Ordering::Release);
+    }
+
+    /// The job of an entry, if it is open.
+    pub(crate) fn open_job(&self, index: usize) -> Option<OpenJob> {
+        let entry = self.job(index);
+        let sequence = entry.sequence.load(Ordering::Acquire);
+        let job = OpenJob { sequence, arena: entry.arena.load(Ordering::Acquire) };
+        (sequence != 0 && entry.sequence.load(Ordering::Acquire) == sequence).then_some(job)
+    }
+
+    /// Where the arena of an open job is, and how many words it has; `None` if the entry changed meanwhile.
+    pub(crate) fn arena_of(&self, index: usize, job: &OpenJob) -> Option<(Locator, usize)> {
+        let entry = self.job(index);
+        let len = (entry.locator_len.load(Ordering::Relaxed) as usize).min(LOCATOR_WORDS * 8);
+        let bytes = load_bytes(&entry.locator, len);
+        let words_capacity = entry.words_capacity.load(Ordering::Acquire) as usize;
+        if self.open_job(index).as_ref() != Some(job) {
+            return None;
+        }
+        Some((postcard::from_bytes(&bytes).ok()?, words_capacity))
+    }
+
+    /// The word of the block whose task the worker is running, or zero.
+    pub(crate) fn running(&self, slot: usize) -> u64 {
+        self.worker(slot).running.load(Ordering::Relaxed)
+    }
+
+    /// Said by the worker right before the first instruction of a task, and with zero after its last.
+    pub(crate) fn set_running(&self, slot: usize, word: u64) {
+        self.worker(slot).running.store(word, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_idle_since(&self, slot: usize, nanos: u64) {
+        self.worker(slot).idle_since.store(nanos, Ordering::Relaxed);
+    }
+
+    /// Blocks that the worker's process has begun; a fresh worker has begun none.
+    pub(crate) fn n_begun(&self, slot: usize) -> u64 {
+        self.worker(slot).n_begun.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_begun(&self, slot: usize, n: u64) {
+        self.worker(slot).n_begun.store(n, Ordering::Relaxed);
+    }
+
+    /// Whether the worker is asked to end once it holds no block.
+    pub(crate) fn must_retire(&self, slot: usize) -> bool {
+        self.worker(slot).retire.load(Ordering::Relaxed) != 0
+    }
+
+    pub(crate) fn ask_to_retire(&self, slot: usize) {
+        self.worker(slot).retire.store(1, Ordering::Relaxed);
+        self.epoch().bump();
+        self.bed(slot).wake();
+    }
+
+    /// First byte that the block in hand spilled, and the first byte that is unused.
+    pub(crate) fn spill(&self, slot: usize) -> (u64, u64) {
+        let cells = self.worker(slot);
+        (cells.spill_start.load(Ordering::Relaxed), cells.spill_end.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_spill(&self, slot: usize, start: u64, end: u64) {
+        let cells = self.worker(slot);
+        cells.spill_start.store(start, Ordering::Relaxed);
+        cells.spill_end.store(end, Ordering::Relaxed);
+    }
+
+    /// Leaves the text of a panic where it survives the worker.
+    pub(crate) fn set_last_words(&self, slot: usize, text: &[u8]) {
+        let cells = self.worker(slot);
+        let text = &text[..text.len().min(LAST_WORDS_BYTES)];
+        store_bytes(&cells.last_words, text);
+        cells.last_words_len.store(text.len() as u64, Ordering::Release);
+    }
+
+    /// The text of the worker's last panic, or nothing.
+    pub(crate) fn last_words(&self, slot: usize) -> Vec<u8> {
+        let cells = self.worker(slot);
+        let len = cells.last_words_len.load(Ordering::Acquire) as usize;
+        load_bytes(&cells.last_words, len.min(LAST_WORDS_BYTES))
+    }
+
+    /// Readies a worker's cells for its next process. The spill file's end stays: results may lie before it.
+    pub(crate) fn reset_worker(&self, slot: usize) {
+        let cells = self.worker(slot);
+        let end = cells.spill_end.load(Ordering::Relaxed);
+        cells.spill_start.store(end, Ordering::Relaxed);
+        cells.retire.store(0, Ordering::Relaxed);
+        cells.running.store(ABSENT, Ordering::Relaxed);
+        cells.n_begun.store(0, Ordering::Relaxed);
+        cells.last_words_len.store(0, Ordering::Relaxed);
+        self.bed(slot).clear();
+    }
+}
+
+/// Copies bytes into cells, word by word: other processes may read meanwhile.
+fn store_bytes(cells: &[AtomicU64], bytes: &[u8]) {
+    for (cell, chunk) in cells.iter().zip(bytes.chunks(8)) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        cell.store(u64::from_le_bytes(word), Ordering::Relaxed);
+    }
+}
+
+fn load_bytes(cells: &[AtomicU64], len: usize) -> Vec<u8> {
+    let mut bytes: Vec<u8> = cells[..len.div_ceil(8)]
+        .iter()
+        .flat_map(|cell| cell.load(Ordering::Relaxed).to_le_bytes())
+        .collect();
+    bytes.truncate(len);
+    bytes
+}

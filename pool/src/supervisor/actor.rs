@@ -1,0 +1,317 @@
+//! The thread of one worker slot: carries out what the [lifecycle](super::lifecycle) asks for.
+//!
+//! All that this thread waits for, the process's end, its hello, its stderr and the pool's shutdown, it waits
+//! for in one poll.
+
+use super::core::{Core, Slot};
+use super::handshake::{self, Reception};
+use super::lifecycle::{Action, Event, Lifecycle};
+use super::stderr::Lines;
+use super::{spawn, sweep};
+use crate::control::{Hello, ToWorker, Welcome};
+use crate::error::{Error, ErrorKind, Result, WorkerExit};
+use crate::sys::process::{Ended, ProcessHandle, wait_readable};
+use ipc_channel::ipc::IpcSender;
+use nix::sys::signal::Signal;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// The process that a slot has at the moment.
+struct Process {
+    handle: Arc<ProcessHandle>,
+    lines: Lines,
+    /// Where the worker listens; `None` until it said hello.
+    control: Option<IpcSender<ToWorker>>,
+    /// Keeps the child's descriptors; it is waited for through the handle.
+    _child: std::process::Child,
+}
+
+struct Actor<'c> {
+    core: &'c Arc<Core>,
+    index: usize,
+    slot: &'c Slot,
+    process: Option<Process>,
+    /// What went wrong at the last start.
+    last_error: Option<Error>,
+}
+
+/// Runs a slot until the pool shuts down.
+pub(super) fn run(core: &Arc<Core>, index: usize) {
+    let mut actor = Actor { core, index, slot: &core.slots[index], process: None, last_error: None };
+    let mut life = Lifecycle::new();
+    let mut event = Event::Begin;
+    loop {
+        event = match life.step(event) {
+            Action::Start => actor.start(),
+            Action::Watch => actor.watch(),
+            Action::Wait(delay) => actor.wait(delay),
+            Action::End => actor.end(),
+            Action::GiveUp => actor.give_up(),
+            Action::Finish => return,
+        };
+    }
+}
+
+impl Actor<'_> {
+    fn is_closing(&self) -> bool {
+        self.core.is_closing.load(Ordering::SeqCst)
+    }
+
+    /// Starts a process and welcomes it.
+    fn start(&mut self) -> Event {
+        if self.is_closing() && self.process.is_none() {
+            return Event::ShutDown;
+        }
+        match self.try_start() {
+            Ok(event) => event,
+            Err(error) => {
+                if self.process.is_some() {
+                    self.kill_and_bury();
+                }
+                let event =
+                    if error.kind() == ErrorKind::BuildMismatch || error.kind() == ErrorKind::DuplicateTask {
+                        Event::Refused
+                    } else {
+                        Event::Failed
+                    };
+                self.last_error = Some(error);
+                event
+            }
+        }
+    }
+
+    fn try_start(&mut self) -> Result<Event> {
+        let reception = Reception::open(Arc::clone(&self.slot.wakeup))?;
+        let started = self.start_process(&reception);
+        let hello = match started {
+            Ok(()) => self.await_hello(&reception),
+            Err(error) => Err(error),
+        };
+        reception.close();
+        let Some(hello) = hello? else { return Ok(Event::ShutDown) };
+        let abilities = handshake::examine(&self.core.config, &hello)?;
+        self.core.learn_abilities(abilities);
+        self.welcome(hello)?;
+        Ok(Event::Ready)
+    }
+
+    fn start_process(&mut self, reception: &Reception) -> Result<()> {
+        // Recorded first: whoever reaps this run after a death in between removes the socket.
+        self.core.run.record_socket(Path::new(reception.socket()))?;
+        let mut child = spawn::spawn(&self.core.config, &self.core.run, reception.socket())?;
+        let handle = ProcessHandle::open(child.id()).map_err(|error| {
+            // Not waited for yet, so the identifier is still its.
+            let _ = child.kill();
+            let _ = child.wait();
+            Error::io("cannot watch a worker's process", error)
+        })?;
+        let lines = Lines::new(child.stderr.take(), self.core.config.stderr, self.index);
+        let handle = Arc::new(handle);
+        self.slot.lock().process = Some(Arc::clone(&handle));
+        self.process = Some(Process { handle, lines, control: None, _child: child });
+        Ok(())
+    }
+
+    /// Waits for the hello of the process; `None` if the pool shuts down first.
+    fn await_hello(&mut self, reception: &Reception) -> Result<Option<Hello>> {
+        let deadline = Instant::now() + self.core.config.start_deadline;
+        loop {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            let has_ended = self.poll(Some(remaining));
+            match reception.take() {
+                Some(Ok(hello)) => return Ok(Some(hello)),
+                Some(Err(what)) => return Err(self.start_error(&format!("its hello could not be read: {what}"))),
+                None => {}
+            }
+            if self.is_closing() {
+                return Ok(None);
+            }
+            if has_ended {
+                let exit = self.bury();
+                let what = format!("it {exit} before it said hello");
+                return Err(self.start_error(&what));
+            }
+            if remaining.is_zero() {
+                let limit = self.core.config.start_deadline;
+                let error = self.start_error(&format!("it did not say hello within {limit:?}"));
+                self.kill_and_bury();
+                return Err(error.with_hint(
+                    "does the worker's program call `ndpool::init()` first thing in `main`? \
+                     A slow start can be given more time with `Builder::start_deadline`",
+                ));
+            }
+        }
+    }
+
+    fn start_error(&mut self, what: &str) -> Error {
+        let mut message = format!("worker {} could not be started: {what}", self.index);
+        if let Some(process) = &mut self.process {
+            append_lines(&mut message, &process.lines.finish());
+        }
+        Error::new(ErrorKind::Start, message).with_hint(
+            "the worker's program must call `ndpool::init()` first thing in `main`; \
+             what stands before that call runs in every worker",
+        )
+    }
+
+    fn welcome(&mut self, hello: Hello) -> Result<()> {
+        let config = &self.core.config;
+        let cpu = config.cpus.as_ref().and_then(|cpus| cpus.get(self.index % cpus.len().max(1)).copied());
+        let welcome = Welcome {
+            slot: self.index,
+            n_workers: config.n_workers,
+            board: self.core.board_segment.locator(),
+            staging: self.slot.staging.locator(),
+            spill: self.slot.spill.locator(),
+            idle_spin_nanos: config.idle_spin.as_nanos() as u64,
+            max_tasks: config.max_tasks_per_worker,
+            cpu,
+        };
+        self.core.board.reset_worker(self.index);
+        hello
+            .control
+            .send(ToWorker::Welcome(welcome))
+            .map_err(|error| self.start_error(&format!("it could not be welcomed: {error}")))?;
+        if let Some(process) = &mut self.process {
+            process.control = Some(hello.control);
+        }
+        self.slot.lock().is_serving = true;
+        self.core.counters.workers_started.fetch_add(1, Ordering::Relaxed);
+        self.core.announce_readiness();
+        Ok(())
+    }
+
+    /// Waits for news of the process: takes what it printed, and tells whether it has ended.
+    fn poll(&mut self, timeout: Option<Duration>) -> bool {
+        let Some(process) = &mut self.process else { return false };
+        let mut fds = vec![process.handle.as_poll_fd(), self.slot.wakeup.as_poll_fd()];
+        fds.extend(process.lines.as_poll_fd());
+        // An error could only be a lack of memory; the next round tries again.
+        let ready = wait_readable(&fds, timeout).unwrap_or_default();
+        if ready.get(1) == Some(&true) {
+            self.slot.wakeup.clear();
+        }
+        if ready.get(2) == Some(&true) {
+            process.lines.drain();
+        }
+        ready.first() == Some(&true)
+    }
+
+    /// Watches the process until it ends or the pool shuts down.
+    fn watch(&mut self) -> Event {
+        loop {
+            let has_ended = self.poll(None);
+            if self.is_closing() {
+                return Event::ShutDown;
+            }
+            if has_ended {
+                let was_asked = self.core.board.must_retire(self.index);
+                let n_begun = self.core.board.n_begun(self.index);
+                let exit = self.bury();
+                let has_had_enough = self.core.config.max_tasks_per_worker.is_some_and(|max| n_begun >= max);
+                if exit != WorkerExit::Code(0) || !(was_asked || has_had_enough) {
+                    self.core.counters.workers_lost.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(worker = self.index, %exit, "a worker died and is replaced");
+                }
+                return Event::Ended;
+            }
+        }
+    }
+
+    /// Waits before the next start.
+    fn wait(&mut self, delay: Duration) -> Event {
+        let until = Instant::now() + delay;
+        loop {
+            if self.is_closing() {
+                return Event::ShutDown;
+            }
+            let remaining = until.saturating_duration_since(Instant::now());
+            if remaining.is_zero() {
+                return Event::DelayOver;
+            }
+            let _ = wait_readable(&[self.slot.wakeup.as_poll_fd()], Some(remaining));
+            self.slot.wakeup.clear();
+        }
+    }
+
+    /// Has the process end: by asking first, if it may still answer.
+    fn end(&mut self) -> Event {
+        let Some(process) = &mut self.process else { return Event::Ended };
+        let asked = process.control.as_ref().is_some_and(|control| control.send(ToWorker::Shutdown).is_ok());
+        let until = Instant::now() + if asked { self.core.config.shutdown_grace } else { Duration::ZERO };
+        loop {
+            let remaining = until.saturating_duration_since(Instant::now());
+            if self.poll(Some(remaining)) {
+                self.bury();
+                return Event::Ended;
+            }
+            if remaining.is_zero() {
+                self.kill_and_bury();
+                return Event::Ended;
+            }
+        }
+    }
+
+    fn kill_and_bury(&mut self) {
+        if let Some(process) = &self.process {
+            // An error means that it has ended.
+            let _ = process.handle.signal(Signal::SIGKILL);
+            while !process.handle.has_ended() {
+                let _ = wait_readable(&[process.handle.as_poll_fd()], None);
+            }
+            self.bury();
+        }
+    }
+
+    /// Waits for a process that has ended, and sweeps every job. Only then may the slot be filled again.
+    fn bury(&mut self) -> WorkerExit {
+        let Some(mut process) = self.process.take() else { return WorkerExit::Unknown };
+        let ended = process.handle.bury();
+        let lines = process.lines.finish();
+        let killed_for = {
+            let mut worker = self.slot.lock();
+            worker.process = None;
+            worker.is_serving = false;
+            worker.killed_for.take()
+        };
+        let exit = killed_for.unwrap_or(match ended {
+            Ended::Code(code) => WorkerExit::Code(code),
+            Ended::Signal { number, core_dumped } => WorkerExit::Signal { number, core_dumped },
+            Ended::Unknown => WorkerExit::Unknown,
+        });
+        sweep::sweep(self.core, self.index, &exit, lines);
+        exit
+    }
+
+    /// Leaves the slot empty, and says why.
+    fn give_up(&mut self) -> Event {
+        if let Some(error) = self.last_error.take() {
+            tracing::error!(worker = self.index, %error, "a worker cannot be started and is given up");
+            let (message, hint) = error.parts();
+            self.slot.lock().given_up = Some((error.kind(), message.to_string(), hint.map(str::to_string)));
+        }
+        self.core.announce_readiness();
+        if let Some(error) = self.core.is_broken() {
+            self.core.cancel_all(&error);
+            self.core.finish_all();
+        }
+        while !self.is_closing() {
+            let _ = wait_readable(&[self.slot.wakeup.as_poll_fd()], None);
+            self.slot.wakeup.clear();
+        }
+        Event::ShutDown
+    }
+}
+
+/// Adds the last lines that a worker printed.
+pub(super) fn append_lines(message: &mut String, lines: &[String]) {
+    if !lines.is_empty() {
+        message.push_str("\nits last lines on stderr:");
+        for line in lines {
+            message.push_str("\n  ");
+            message.push_str(line);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What a pool is made of: the run, the board, one slot per worker, and the table of jobs.
+
+use super::actor;
+use super::handshake::Abilities;
+use super::jobs::Table;
+use super::monitor::Monitor;
+use super::spawn::Stderr;
+use crate::error::{Error, ErrorKind, Result, WorkerExit};
+use crate::job::board::Board;
+use crate::segment::{Run, Segment};
+use crate::sys::fork;
+use crate::sys::process::{ProcessHandle, Wakeup};
+use nix::sys::signal::Signal;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Which program workers run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// The one that builds the pool.
+    This,
+    /// Another one, which registers the tasks that it knows.
+    Other(PathBuf),
+}
+
+/// The options of a pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) n_workers: usize,
+    pub(crate) program: Program,
+    pub(crate) start_deadline: Duration,
+    pub(crate) idle_spin: Duration,
+    pub(crate) shutdown_grace: Duration,
+    pub(crate) max_tasks_per_worker: Option<u64>,
+    pub(crate) threads_per_worker: usize,
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub(crate) cpus: Option<Vec<usize>>,
+    pub(crate) stderr: Stderr,
+}
+
+/// Counts of what has happened in a pool's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Processes that were welcomed as workers.
+    pub workers_started: u64,
+    /// Workers that ended without being asked to.
+    pub workers_lost: u64,
+    /// Blocks that became free again because their worker died.
+    pub blocks_redone: u64,
+    /// Blocks that a worker had staged and the supervisor wrote back after its death.
+    pub blocks_finished: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) workers_started: AtomicU64,
+    pub(super) workers_lost: AtomicU64,
+    pub(super) blocks_redone: AtomicU64,
+    pub(super) blocks_finished: AtomicU64,
+}
+
+/// One worker's place in the pool.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// Wakes the slot's thread.
+    pub(super) wakeup: Arc<Wakeup>,
+    pub(super) staging: Arc<Segment>,
+    pub(super) spill: Arc<Segment>,
+    pub(super) worker: Mutex<SlotWorker>,
+}
+
+/// The process in a slot.
+#[derive(Debug, Default)]
+pub(super) struct SlotWorker {
+    pub(super) process: Option<Arc<ProcessHandle>>,
+    /// Why the pool killed it, if it did.
+    pub(super) killed_for: Option<WorkerExit>,
+    /// Why the slot stays empty, if it does.
+    pub(super) given_up: Option<(ErrorKind, String, Option<String>)>,
+    pub(super) is_serving: bool,
+}
+
+impl Slot {
+    pub(super) fn lock(&self) -> MutexGuard<'_, SlotWorker> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills the process in the slot, if `still_there` holds once it cannot be replaced.
+    pub(super) fn kill(&self, reason: WorkerExit, still_there: impl FnOnce() -> bool) {
+        let mut worker = self.lock();
+        if let Some(process) = worker.process.clone()
+            && still_there()
+        {
+            worker.killed_for = Some(reason);
+            // An error means that it has ended.
+            let _ = process.signal(Signal::SIGKILL);
+        }
+    }
+}
+
+/// Everything of a pool that its threads share.
+pub(crate) struct Core {
+    pub(crate) run: Arc<Run>,
+    pub(crate) config: Config,
+    pub(crate) board: Board,
+    /// Keeps the board's memory.
+    pub(super) board_segment: Arc<Segment>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) table: Mutex<Table>,
+    pub(super) monitor: Monitor,
+    pub(super) counters: Counters,
+    /// Set once; nothing is started or accepted any more.
+    pub(super) is_closing: AtomicBool,
+    /// What the workers' program can do, as its first worker said; `None` until then.
+    abilities: Mutex<Option<Abilities>>,
+    /// Notified when a slot becomes ready or is given up.
+    readiness: Condvar,
+    readiness_lock: Mutex<()>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    owner: u32,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("run", &self.run.id()).field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Makes a pool's memory and starts its workers; returns once all of them serve.
+    pub(crate) fn start(run: Arc<Run>, config: Config) -> Result<Arc<Self>> {
+        let board_segment = Segment::raw(&run, Board::len_bytes(config.n_workers))?;
+        let board = Board::new(board_segment.map_fresh()?, board_segment.data_offset(), config.n_workers);
+        let mut slots = Vec::with_capacity(config.n_workers);
+        for slot in 0..config.n_workers {
+            board.reset_worker(slot);
+            slots.push(Slot {
+                wakeup: Arc::new(Wakeup::new().map_err(|error| Error::io("cannot make an eventfd", error))?),
+                staging: Segment::raw(&run, 0)?,
+                spill: Segment::raw(&run, 0)?,
+                worker: Mutex::default(),
+            });
+        }
+        let core = Arc::new(Self {
+            run,
+            config,
+            board,
+            board_segment,
+            slots,
+            table: Mutex::default(),
+            monitor: Monitor::default(),
+            counters: Counters::default(),
+            is_closing: AtomicBool::new(false),
+            abilities: Mutex::default(),
+            readiness: Condvar::new(),
+            readiness_lock: Mutex::default(),
+            threads: Mutex::default(),
+            owner: fork::owner_pid(),
+        });
+        let started = core.start_threads().and_then(|()| core.await_workers());
+        if let Err(error) = started {
+            core.shut_down();
+            return Err(error);
+        }
+        Ok(core)
+    }
+
+    fn start_threads(self: &Arc<Self>) -> Result<()> {
+        for slot in 0..self.slots.len() {
+            let core = Arc::clone(self);
+            let thread = std::thread::Builder::new()
+                .name(format!("ndpool {slot}"))
+                .spawn(move || actor::run(&core, slot))
+                .map_err(|error| Error::io("cannot start a thread", error))?;
+            self.threads().push(thread);
+        }
+        Ok(())
+    }
+
+    /// Waits until every slot serves.
+    fn await_workers(&self) -> Result<()> {
+        let mut guard = self.readiness_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let mut all_serve = true;
+            for slot in &self.slots {
+                let worker = slot.lock();
+                if let Some((kind, message, hint)) = &worker.given_up {
+                    return Err(start_error(*kind, message, hint.as_deref()));
+                }
+                all_serve &= worker.is_serving;
+            }
+            if all_serve {
+                return Ok(());
+            }
+            guard = self.readiness.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A slot became ready or was given up.
+    pub(super) fn announce_readiness(&self) {
+        drop(self.readiness_lock.lock().unwrap_or_else(PoisonError::into_inner));
+        self.readiness.notify_all();
+    }
+
+    /// Why no worker will ever run a block again, if that is so.
+    pub(super) fn is_broken(&self) -> Option<Error> {
+        let mut first = None;
+        for slot in &self.slots {
+            let worker = slot.lock();
+            let (kind, message, hint) = worker.given_up.as_ref()?;
+            first.get_or_insert_with(|| start_error(*kind, message, hint.as_deref()));
+        }
+        first
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add_thread(&self, thread: JoinHandle<()>) {
+        self.threads().push(thread);
+    }
+
+    pub(super) fn learn_abilities(&self, abilities: Abilities) {
+        *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(abilities);
+    }
+
+    pub(super) fn abilities(&self) -> MutexGuard<'_, Option<Abilities>> {
+        self.abilities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            workers_started: load(&self.counters.workers_started),
+            workers_lost: load(&self.counters.workers_lost),
+            blocks_redone: load(&self.counters.blocks_redone),
+            blocks_finished: load(&self.counters.blocks_finished),
+        }
+    }
+
+    /// Process identifiers of the workers that serve now, by slot.
+    pub(crate) fn worker_pids(&self) -> Vec<u32> {
+        self.slots
+            .iter()
+            .filter_map(|slot| {
+                let worker = slot.lock();
+                worker.process.as_ref().filter(|_| worker.is_serving).map(|process| process.pid())
+            })
+            .collect()
+    }
+
+    /// The error for a call that comes too late.
+    pub(super) fn closing_error() -> Error {
+        Error::new(ErrorKind::Shutdown, "the pool is shutting down")
+    }
+
+    /// Whether this is a child made by `fork` of the process that owns the pool.
+    pub(crate) fn is_forked(&self) -> bool {
+        fork::is_forked(self.owner)
+    }
+
+    /// Cancels all jobs, ends all workers, and returns when no process and no thread is left.
+    pub(crate) fn shut_down(self: &Arc<Self>) {
+        if self.is_forked() || self.is_closing.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.cancel_all(&Self::closing_error());
+        for slot in &self.slots {
+            slot.wakeup.wake();
+        }
+        self.monitor.stop();
+        let threads = std::mem::take(&mut *self.threads());
+        for thread in threads {
+            // A panic in it was printed; what it guards is released by the end of the process at the latest.
+            let _ = thread.join();
+        }
+        // Every worker has ended and was swept: no word is held, and what is free was cancelled.
+        self.cancel_all(&Self::closing_error());
+        self.finish_all();
+    }
+}
+
+fn start_error(kind: ErrorKind, message: &str, hint: Option<&str>) -> Error {
+    let error = Error::new(kind, message);
+    match hint {
+        Some(hint) => error.with_hint(hint.to_string()),
+        None => error,
+    }
+}

@@ -1,0 +1,116 @@
+//! Hello and welcome: how a fresh process becomes a worker of the pool, or is refused with a reason.
+//!
+//! Accepting a connection has no time limit of its own, and the message after it may never come, so both happen
+//! on a thread that may be left behind. If the process ends first, or the time is over, a dummy connection ends
+//! that thread.
+
+use super::core::{Config, Program};
+use crate::control::{Fingerprint, Hello, KnownTask, PROTOCOL};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::process::Wakeup;
+use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
+use std::sync::{Arc, mpsc};
+
+/// A server that one worker may say hello to.
+pub(super) struct Reception {
+    socket: String,
+    arrivals: mpsc::Receiver<Result<(Hello, IpcReceiver<Hello>), String>>,
+}
+
+impl Reception {
+    /// Opens a server; `arrived` wakes the caller when there is a hello to take.
+    pub(super) fn open(arrived: Arc<Wakeup>) -> Result<Self> {
+        let (server, socket) = IpcOneShotServer::<Hello>::new().map_err(|error| {
+            Error::io("cannot open a socket for a worker to connect to", error)
+                .with_hint("the directory for temporary files (TMPDIR, or /tmp) must be writable")
+        })?;
+        let (sender, arrivals) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("ndpool hello".into()).stack_size(128 << 10).spawn(move || {
+            let arrival = server.accept().map(|(channel, hello)| (hello, channel)).map_err(|e| e.to_string());
+            // The receiver is gone if the worker was given up.
+            let _ = sender.send(arrival);
+            arrived.wake();
+        });
+        if let Err(error) = thread {
+            remove_socket(&socket);
+            return Err(Error::io("cannot start a thread for a worker's hello", error));
+        }
+        Ok(Self { socket, arrivals })
+    }
+
+    pub(super) fn socket(&self) -> &str {
+        &self.socket
+    }
+
+    /// The hello, if it has come.
+    pub(super) fn take(&self) -> Option<Result<Hello, String>> {
+        let arrival = self.arrivals.try_recv().ok()?;
+        // The worker sends nothing else this way.
+        Some(arrival.map(|(hello, _channel)| hello))
+    }
+
+    /// Ends the accepting thread, if it still waits, and removes the socket.
+    pub(super) fn close(self) {
+        if self.arrivals.try_recv().is_err() {
+            // Connecting fails if the worker removed the socket; it has connected then, and its end of the
+            // connection is closed or about to be.
+            drop(IpcSender::<Hello>::connect(self.socket.clone()));
+        }
+        remove_socket(&self.socket);
+    }
+}
+
+fn remove_socket(socket: &str) {
+    let path = std::path::Path::new(socket);
+    let _ = std::fs::remove_file(path);
+    if let Some(directory) = path.parent() {
+        let _ = std::fs::remove_dir(directory);
+    }
+}
+
+/// What a welcomed worker can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Abilities {
+    /// It runs this very program: everything.
+    Everything,
+    /// It runs another program: the tasks that it registers.
+    Tasks(Vec<KnownTask>),
+}
+
+/// Checks that a process can be a worker of this pool.
+///
+/// # Errors
+///
+/// What does not fit, found and wanted.
+pub(super) fn examine(config: &Config, hello: &Hello) -> Result<Abilities> {
+    let refused = |what: String| Error::new(ErrorKind::BuildMismatch, what);
+    if hello.protocol != PROTOCOL || hello.version != env!("CARGO_PKG_VERSION") {
+        return Err(refused(format!(
+            "the worker has ndpool {} (protocol {}), this program has ndpool {} (protocol {PROTOCOL})",
+            hello.version,
+            hello.protocol,
+            env!("CARGO_PKG_VERSION"),
+        ))
+        .with_hint("build the worker program with the same version of ndpool"));
+    }
+    let own = Fingerprint::of_this_program().map_err(|error| Error::io("cannot look at /proc/self/exe", error))?;
+    if hello.fingerprint == own {
+        return Ok(Abilities::Everything);
+    }
+    match &config.program {
+        Program::This => Err(refused("the worker runs another build of this program".into())
+            .with_hint("the program's file changed while it runs: start the program again")),
+        Program::Other(path) => {
+            if let Some(twice) = hello.tasks.windows(2).find(|pair| pair[0].name == pair[1].name) {
+                return Err(duplicate_task(&twice[0].name, &format!("the worker program {}", path.display())));
+            }
+            Ok(Abilities::Tasks(hello.tasks.clone()))
+        }
+    }
+}
+
+/// The error for two tasks of one name.
+pub(crate) fn duplicate_task(name: &str, program: &str) -> Error {
+    Error::new(ErrorKind::DuplicateTask, format!("{program} has two tasks with the name {name}"))
+        .with_hint("give one of them another name: #[ndpool::task(name = \"…\")]")
+}

@@ -1,0 +1,304 @@
+//! What is left of a job when it has ended: the results of its blocks, or an error that says of every block
+//! whether it was applied.
+
+use super::actor::append_lines;
+use super::core::Core;
+use super::jobs::{Death, JobRecord, JobState, OwnedArena, Phase, may_be_torn};
+use crate::error::{Error, ErrorKind, FailedBlocks, Result, WorkerExit};
+use crate::job::arena::{Place, Plan, SlotKind};
+use crate::job::word::State;
+use crate::task::{Collect, Collected, Failure, FailureKind};
+use std::ops::Range;
+use std::sync::Arc;
+
+impl Core {
+    /// The result of a job that has ended.
+    pub(crate) fn collect<R>(&self, job: &Arc<JobRecord>, collect: Collect<'_, R>) -> Result<R> {
+        debug_assert!(job.has_ended());
+        let (arena, failure) = {
+            let mut state = job.lock();
+            match std::mem::replace(&mut state.phase, Phase::Taken) {
+                Phase::Ended { arena } => {
+                    let failure = self.failure_of(job, &state, &arena);
+                    (arena, failure)
+                }
+                other => {
+                    state.phase = other;
+                    let error = state.abort.take();
+                    return Err(error.unwrap_or_else(Self::closing_error));
+                }
+            }
+        };
+        let result = match failure {
+            Some(error) => Err(error),
+            None => self.collect_values(job, &arena, collect),
+        };
+        self.free_spills(job, &arena);
+        self.give_back(arena);
+        result
+    }
+
+    fn collect_values<R>(&self, job: &JobRecord, arena: &OwnedArena, collect: Collect<'_, R>) -> Result<R> {
+        let ledger = job.ledger(arena);
+        let plan = arena.arena.plan()?;
+        let mut inline = Vec::new();
+        let mut spilled = Vec::new();
+        let mut for_each = |take: &mut dyn FnMut(&[u8]) -> Result<()>| {
+            for block in 0..job.n_blocks() {
+                let (kind, place) = arena.arena.read_slot(&plan, block, &mut inline)?;
+                if kind != SlotKind::Value {
+                    return Err(Error::new(ErrorKind::Segment, format!("block {block} is done, but holds a failure")));
+                }
+                match place {
+                    Place::Inline => take(&inline)?,
+                    Place::Spilled { offset, len } => {
+                        let worker = ledger.load(block).worker();
+                        self.read_spill(worker, offset, len, &mut spilled)?;
+                        take(&spilled)?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        collect(Collected { for_each: &mut for_each, outputs: &job.outputs })
+    }
+
+    /// The result of one block of a batch that has ended well.
+    pub(crate) fn collect_one<R>(&self, job: &JobRecord, arena: &OwnedArena, block: usize, collect: Collect<'_, R>) -> Result<R> {
+        let plan = arena.arena.plan()?;
+        let word = job.ledger(arena).load(block);
+        let mut bytes = Vec::new();
+        let (kind, place) = arena.arena.read_slot(&plan, block, &mut bytes)?;
+        if let Place::Spilled { offset, len } = place {
+            self.read_spill(word.worker(), offset, len, &mut bytes)?;
+        }
+        if kind != SlotKind::Value {
+            return Err(Error::new(ErrorKind::Segment, format!("block {block} is done, but holds a failure")));
+        }
+        let mut for_each = |take: &mut dyn FnMut(&[u8]) -> Result<()>| take(&bytes);
+        collect(Collected { for_each: &mut for_each, outputs: &[] })
+    }
+
+    /// Takes the arena of a batch that has ended, to collect its calls one by one.
+    pub(crate) fn take_ended(&self, job: &JobRecord) -> Option<OwnedArena> {
+        let mut state = job.lock();
+        match std::mem::replace(&mut state.phase, Phase::Taken) {
+            Phase::Ended { arena } => Some(arena),
+            other => {
+                state.phase = other;
+                None
+            }
+        }
+    }
+
+    /// Why a job ended before it reached the workers.
+    pub(crate) fn abort_error(&self, job: &JobRecord) -> Error {
+        job.lock().abort.as_ref().map_or_else(Self::closing_error, Error::copy)
+    }
+
+    /// Frees what a collected batch holds.
+    pub(crate) fn release_ended(&self, job: &JobRecord, arena: OwnedArena) {
+        self.free_spills(job, &arena);
+        self.give_back(arena);
+    }
+
+    /// Throws away the results of a job that has ended.
+    pub(super) fn discard(&self, job: &JobRecord) {
+        if let Some(arena) = self.take_ended(job) {
+            self.release_ended(job, arena);
+        }
+    }
+
+    fn read_spill(&self, worker: usize, offset: u64, len: u64, bytes: &mut Vec<u8>) -> Result<()> {
+        let damaged = || {
+            Error::new(ErrorKind::Segment, format!("a result of {len} bytes at byte {offset} of a spill file cannot be"))
+                .with_hint("native code in a task may write outside of its arrays")
+        };
+        let slot = self.slots.get(worker).ok_or_else(damaged)?;
+        let (_, end) = self.board.spill(worker);
+        if offset.checked_add(len).is_none_or(|stop| stop > end) {
+            return Err(damaged());
+        }
+        bytes.clear();
+        let len = usize::try_from(len).map_err(|_| damaged())?;
+        bytes.try_reserve_exact(len).map_err(|error| {
+            Error::new(ErrorKind::OutOfSpace, format!("no memory for a result of {len} bytes: {error}"))
+        })?;
+        bytes.resize(len, 0);
+        slot.spill.read_at(offset as usize, bytes)
+    }
+
+    /// Gives back the pages of all results that were spilled.
+    fn free_spills(&self, job: &JobRecord, arena: &OwnedArena) {
+        let Ok(plan) = arena.arena.plan() else { return };
+        let ledger = job.ledger(arena);
+        let mut inline = Vec::new();
+        for block in 0..job.n_blocks() {
+            let word = ledger.load(block);
+            if matches!(word.state(), State::Done | State::Failed)
+                && let Ok((_, Place::Spilled { offset, len })) = arena.arena.read_slot(&plan, block, &mut inline)
+                && let Some(slot) = self.slots.get(word.worker())
+                && offset.checked_add(len).is_some_and(|stop| stop <= self.board.spill(word.worker()).1)
+            {
+                // Pages that stay cost memory until the pool ends, nothing else.
+                let _ = slot.spill.punch(offset as usize, (len as usize).next_multiple_of(4096));
+            }
+        }
+    }
+
+    /// What went wrong with a job whose words are all terminal, if anything did.
+    fn failure_of(&self, job: &JobRecord, state: &JobState, arena: &OwnedArena) -> Option<Error> {
+        let ledger = job.ledger(arena);
+        let n_blocks = job.n_blocks();
+        let first = (0..n_blocks).find(|&block| ledger.load(block).state() != State::Done)?;
+        let mut blocks = FailedBlocks { n_blocks, ..FailedBlocks::default() };
+        let mut first_failed = None;
+        for block in first..n_blocks {
+            let word = ledger.load(block);
+            let set = match word.state() {
+                State::Done => continue,
+                _ if may_be_torn(job, state, block, word) => &mut blocks.torn,
+                State::Failed => &mut blocks.failed,
+                _ => &mut blocks.not_run,
+            };
+            append(set, block);
+            if word.state() == State::Failed {
+                first_failed.get_or_insert(block);
+            }
+        }
+        let error = match (&state.abort, first_failed) {
+            (Some(why), _) => self.aborted(job, why, &blocks),
+            (None, Some(block)) => match state.deaths.get(&block) {
+                Some(death) => lost_block(job, block, death),
+                None => self.block_error(job, arena, block),
+            },
+            (None, None) => Self::closing_error(),
+        };
+        Some(error.with_blocks(blocks))
+    }
+
+    fn aborted(&self, job: &JobRecord, why: &Error, blocks: &FailedBlocks) -> Error {
+        let n_missing = blocks.not_applied().len();
+        let (message, hint) = why.parts();
+        let text = format!("{}: {message} ({n_missing} of {} blocks not applied)", job.label, blocks.n_blocks);
+        let error = Error::new(why.kind(), text);
+        match hint {
+            Some(hint) => error.with_hint(hint.to_string()),
+            None => error,
+        }
+    }
+
+    /// The error of a block whose worker said why it failed.
+    fn block_error(&self, job: &JobRecord, arena: &OwnedArena, block: usize) -> Error {
+        let read = |plan: Plan| -> Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            let (_, place) = arena.arena.read_slot(&plan, block, &mut bytes)?;
+            if let Place::Spilled { offset, len } = place {
+                let worker = job.ledger(arena).load(block).worker();
+                self.read_spill(worker, offset, len, &mut bytes)?;
+            }
+            Ok(bytes)
+        };
+        match arena.arena.plan().and_then(read) {
+            Ok(bytes) => failure_error(&job.label, job.call_of(block), &decode_failure(&bytes)),
+            Err(error) => error,
+        }
+    }
+
+    /// The error of one call of a batch that did not end well; `None` if it did.
+    pub(crate) fn error_of_call(&self, job: &JobRecord, arena: &OwnedArena, block: usize) -> Option<Error> {
+        let word = job.ledger(arena).load(block);
+        let state = job.lock();
+        let error = match word.state() {
+            State::Done => return None,
+            State::Failed => match state.deaths.get(&block) {
+                Some(death) => lost_block(job, block, death),
+                None => {
+                    drop(state);
+                    self.block_error(job, arena, block)
+                }
+            },
+            _ => state.abort.as_ref().map_or_else(Self::closing_error, Error::copy),
+        };
+        let mut blocks = FailedBlocks { n_blocks: 1, ..FailedBlocks::default() };
+        append(if word.state() == State::Failed { &mut blocks.failed } else { &mut blocks.not_run }, 0);
+        Some(error.with_blocks(blocks))
+    }
+}
+
+impl JobRecord {
+    /// The block's number for messages; a call of a batch has only itself.
+    fn call_of(&self, block: usize) -> Option<usize> {
+        (!self.descriptor.is_batch && self.n_blocks() > 1).then_some(block)
+    }
+}
+
+/// The failure that a slot holds.
+pub(crate) fn decode_failure(bytes: &[u8]) -> Failure {
+    postcard::from_bytes(bytes).unwrap_or_else(|error| Failure {
+        kind: FailureKind::Serde,
+        message: format!("the reason could not be read: {error}"),
+        ..Failure::default()
+    })
+}
+
+fn subject(label: &str, block: Option<usize>) -> String {
+    match block {
+        Some(block) => format!("{label}, block {block}"),
+        None => label.to_string(),
+    }
+}
+
+/// The error for a failure that a task reported.
+pub(crate) fn failure_error(label: &str, block: Option<usize>, failure: &Failure) -> Error {
+    let subject = subject(label, block);
+    let (kind, mut text) = match failure.kind {
+        FailureKind::Error => (ErrorKind::Task, format!("{subject}: {}", failure.message)),
+        FailureKind::Panic => {
+            let place = failure.location.as_deref().map(|place| format!(" at {place}")).unwrap_or_default();
+            (ErrorKind::Panic, format!("{subject} panicked{place}: {}", failure.message))
+        }
+        FailureKind::Serde => (ErrorKind::Serde, format!("{subject}: {}", failure.message)),
+        FailureKind::Segment => (ErrorKind::Segment, format!("{subject}: {}", failure.message)),
+        FailureKind::UnknownTask => (ErrorKind::UnknownTask, format!("{subject}: {}", failure.message)),
+        FailureKind::OutOfSpace => (ErrorKind::OutOfSpace, format!("{subject}: {}", failure.message)),
+    };
+    if let Some(backtrace) = &failure.backtrace {
+        text.push_str("\nbacktrace of the worker:\n");
+        text.push_str(backtrace);
+    }
+    let error = Error::new(kind, text);
+    match failure.kind {
+        FailureKind::OutOfSpace => {
+            error.with_hint("return less from a block, for instance by writing to an #[out] array, or free shared memory")
+        }
+        _ => error,
+    }
+}
+
+/// The error for a block that was given up because workers died of it.
+fn lost_block(job: &JobRecord, block: usize, death: &Death) -> Error {
+    let subject = subject(&job.label, job.call_of(block));
+    let Death { worker, exit, attempts, stderr, last_words, .. } = death;
+    let kind = match exit {
+        WorkerExit::TimedOut(_) => ErrorKind::Timeout,
+        WorkerExit::PastDeadline => ErrorKind::Deadline,
+        _ => ErrorKind::WorkerLost,
+    };
+    let times = if *attempts == 1 { "after 1 attempt".into() } else { format!("after {attempts} attempts") };
+    let mut message = format!("{subject} was given up {times}: worker {worker} {exit}");
+    if !last_words.is_empty() {
+        message.push_str("\nits last panic: ");
+        message.push_str(last_words);
+    }
+    append_lines(&mut message, stderr);
+    Error::new(kind, message).with_worker_exit(exit.clone())
+}
+
+/// Adds a block to ranges that are in order.
+fn append(ranges: &mut Vec<Range<usize>>, block: usize) {
+    match ranges.last_mut() {
+        Some(last) if last.end == block => last.end += 1,
+        _ => ranges.push(block..block + 1),
+    }
+}

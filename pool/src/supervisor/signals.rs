@@ -1,0 +1,39 @@
+//! Signals sent to the program: a clean end, if the program asked for one.
+//!
+//! Opt-in, and one registry for the whole process: the first SIGINT, SIGTERM or SIGHUP shuts every pool down and
+//! unlinks its segments, and the program then dies of that very signal, so that its parent sees what happened. A
+//! second one ends it at once; the workers reap then.
+
+use super::core::Core;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::signal;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+static POOLS: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
+static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
+
+/// Has a signal shut this pool down.
+pub(crate) fn watch_signals(core: &Arc<Core>) -> Result<()> {
+    let installed = INSTALLED.get_or_init(|| {
+        ctrlc::try_set_handler(on_signal).map_err(|error| error.to_string())?;
+        signal::note_termination_signals().map_err(|error| error.to_string())
+    });
+    installed.as_ref().map_err(|error| {
+        Error::new(ErrorKind::InvalidArgument, format!("signals cannot be handled: {error}"))
+            .with_hint("the program handles signals itself: leave `handle_signals` out, and drop the pool in its handler")
+    })?;
+    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    pools.retain(|pool| pool.strong_count() > 0);
+    pools.push(Arc::downgrade(core));
+    Ok(())
+}
+
+/// Runs on the thread of `ctrlc`, where everything is allowed.
+fn on_signal() {
+    let pools = std::mem::take(&mut *POOLS.lock().unwrap_or_else(PoisonError::into_inner));
+    for core in pools.iter().filter_map(Weak::upgrade) {
+        core.shut_down();
+        core.run.remove_all();
+    }
+    signal::die_of_noted_signal();
+}

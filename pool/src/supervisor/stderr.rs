@@ -1,0 +1,85 @@
+//! What workers print: forwarded line by line, and the last lines kept.
+
+use super::spawn::Stderr;
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::process::ChildStderr;
+
+/// Lines of a worker that are kept.
+const KEPT_LINES: usize = 20;
+/// Bytes of one line that are kept; a program may print without ever ending a line.
+const MAX_LINE_BYTES: usize = 4096;
+
+/// The stderr of one worker's process.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pipe: Option<ChildStderr>,
+    handling: Stderr,
+    slot: usize,
+    partial: Vec<u8>,
+    kept: VecDeque<String>,
+}
+
+impl Lines {
+    pub(super) fn new(pipe: Option<ChildStderr>, handling: Stderr, slot: usize) -> Self {
+        if let Some(pipe) = &pipe {
+            use nix::fcntl::{FcntlArg, OFlag, fcntl};
+            // Read only when there is something, so that a grandchild that holds the pipe holds up nobody.
+            let _ = fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+        }
+        Self { pipe, handling, slot, partial: Vec::new(), kept: VecDeque::new() }
+    }
+
+    /// The descriptor to poll, as long as something may come.
+    pub(super) fn as_poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Takes what is there now.
+    pub(super) fn drain(&mut self) {
+        let mut buffer = [0; 4096];
+        while let Some(pipe) = &mut self.pipe {
+            match pipe.read(&mut buffer) {
+                Ok(0) => self.pipe = None,
+                Ok(n) => self.take(&buffer[..n]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => self.pipe = None,
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if byte == b'\n' || self.partial.len() >= MAX_LINE_BYTES {
+                self.end_line();
+            }
+            if byte != b'\n' {
+                self.partial.push(byte);
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = String::from_utf8_lossy(&self.partial).into_owned();
+        self.partial.clear();
+        if self.handling == Stderr::Forward {
+            // One write a line, so that lines of several workers do not mix; a closed stderr is the user's wish.
+            let _ = std::io::stderr().write_all(format!("[worker {}] {line}\n", self.slot).as_bytes());
+        }
+        if self.kept.len() == KEPT_LINES {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(line);
+    }
+
+    /// The last lines, after everything that has been printed was taken.
+    pub(super) fn finish(&mut self) -> Vec<String> {
+        self.drain();
+        if !self.partial.is_empty() {
+            self.end_line();
+        }
+        self.kept.iter().cloned().collect()
+    }
+}

@@ -1,0 +1,108 @@
+//! From the command line of a worker to its first block.
+//!
+//! 1. Close what was inherited, ask to be resumed when the supervisor's thread ends, take the `NDPOOL_*`
+//!    variables out of the environment: what a task starts is no worker.
+//! 2. Watch the supervisor's process. From here on its end ends this process.
+//! 3. Connect to the one-shot server, remove its socket, say hello.
+//! 4. Wait for the welcome; map the board; serve.
+
+use super::{serve, watch};
+use crate::control::{
+    ENV_DIRECTORIES, ENV_RUN, ENV_SOCKET, ENV_SUPERVISOR, Fingerprint, Hello, PROTOCOL, ToWorker, Welcome,
+    known_tasks,
+};
+use crate::segment::RunId;
+use crate::sys::process;
+use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Exit code of a worker that could not start; its stderr says why.
+const EXIT_NOT_STARTED: i32 = 71;
+
+/// What the supervisor put into the environment.
+struct Environment {
+    socket: String,
+    supervisor: u32,
+    run: RunId,
+    directories: Vec<PathBuf>,
+}
+
+/// Serves as a worker and never returns.
+pub(super) fn become_worker() -> ! {
+    process::close_inherited_descriptors();
+    // Without it a stopped worker notices the supervisor's end only when it is resumed.
+    let _ = process::resume_when_parent_ends();
+    process::set_process_name("ndpool worker");
+    let environment = match take_environment() {
+        Ok(environment) => environment,
+        Err(what) => give_up(&format!("started as a worker, but {what}; workers are started by a pool")),
+    };
+    watch::watch_supervisor(environment.supervisor, environment.run, environment.directories);
+    match shake_hands(&environment.socket) {
+        Ok((welcome, control)) => {
+            watch::watch_channel(control);
+            serve::serve(&welcome)
+        }
+        Err(what) => give_up(&what),
+    }
+}
+
+/// Says why there is no worker, where the supervisor reads it.
+pub(super) fn give_up(what: &str) -> ! {
+    eprintln!("ndpool: {what}");
+    std::process::exit(EXIT_NOT_STARTED);
+}
+
+fn take_environment() -> Result<Environment, String> {
+    let mut take = |name: &str| -> Result<OsString, String> {
+        let value = std::env::var_os(name).ok_or_else(|| format!("{name} is not set"));
+        #[expect(unsafe_code, reason = "grandchildren must not be taken for workers")]
+        // SAFETY: a worker calls this first thing in `main`, before it has any other thread.
+        unsafe {
+            std::env::remove_var(name);
+        }
+        value
+    };
+    let socket = take(ENV_SOCKET)?;
+    let supervisor = take(ENV_SUPERVISOR)?;
+    let run = take(ENV_RUN)?;
+    let directories = take(ENV_DIRECTORIES)?;
+    let number = supervisor.to_str().and_then(|text| text.parse().ok());
+    Ok(Environment {
+        socket: socket.into_string().map_err(|_| format!("{ENV_SOCKET} is not UTF-8"))?,
+        supervisor: number.ok_or_else(|| format!("{ENV_SUPERVISOR} is no process identifier"))?,
+        run: run
+            .to_str()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| format!("{ENV_RUN} is no run identifier"))?,
+        directories: std::env::split_paths(&directories).collect(),
+    })
+}
+
+fn shake_hands(socket: &str) -> Result<(Welcome, IpcReceiver<ToWorker>), String> {
+    let server: IpcSender<Hello> = IpcSender::connect(socket.to_string())
+        .map_err(|error| format!("cannot reach the supervisor at {socket}: {error}"))?;
+    // Connected: nobody needs the name any more, and it must not stay if both processes die now.
+    let _ = std::fs::remove_file(socket);
+    if let Some(directory) = std::path::Path::new(socket).parent() {
+        let _ = std::fs::remove_dir(directory);
+    }
+    let (control, inbox) = ipc::channel().map_err(|error| format!("no control channel: {error}"))?;
+    let fingerprint = Fingerprint::of_this_program()
+        .map_err(|error| format!("cannot look at /proc/self/exe: {error}"))?;
+    let hello = Hello {
+        protocol: PROTOCOL,
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        fingerprint,
+        tasks: known_tasks(),
+        control,
+    };
+    server.send(hello).map_err(|error| format!("cannot say hello to the supervisor: {error}"))?;
+    match inbox.recv() {
+        Ok(ToWorker::Welcome(welcome)) => Ok((welcome, inbox)),
+        Ok(ToWorker::Shutdown) => Err("the pool shut down before this worker served".into()),
+        Err(error) => Err(format!("the supervisor did not welcome this worker: {error}")),
+    }
+}

@@ -1,0 +1,93 @@
+//! A job as a worker sees it: what was decoded and mapped once, at its first block of the job.
+
+use super::cache::Cache;
+use crate::error::Result;
+use crate::job::arena::{Arena, Plan};
+use crate::job::descriptor::{Descriptor, Mode, TaskId};
+use crate::job::ledger::Cursor;
+use crate::segment::{Access, Attachment};
+use crate::task::{self, BlockArray, Failure, FailureKind, TaskVtable, Values};
+use std::rc::Rc;
+
+/// What a worker knows of an open job before it has claimed anything of it.
+pub(super) struct JobEntry {
+    pub(super) sequence: u64,
+    pub(super) arena: Rc<Arena>,
+    pub(super) cursor: Cursor,
+    /// The board's rescan count when the cursor was at its start.
+    pub(super) rescan: u32,
+    /// Whether this worker has run a block of the job.
+    pub(super) has_begun: bool,
+    /// Made after the first claim.
+    pub(super) context: Option<Result<JobContext, Failure>>,
+}
+
+/// What a block of the job needs.
+pub(super) struct JobContext {
+    pub(super) plan: Plan,
+    pub(super) descriptor: Descriptor,
+    pub(super) vtable: &'static TaskVtable,
+    pub(super) values: Values,
+    /// One for each array, in order.
+    pub(super) attachments: Vec<Rc<Attachment>>,
+    /// One for each array, changed in place from block to block.
+    pub(super) block_arrays: Vec<BlockArray>,
+    pub(super) staging_len: usize,
+}
+
+impl JobContext {
+    /// Decodes and maps what the job needs. Only while a block of the job is claimed.
+    ///
+    /// # Errors
+    ///
+    /// What the block fails with: a task that is not known, memory that cannot be mapped, a descriptor that is
+    /// not sound.
+    pub(super) fn new(arena: &Arena, cache: &mut Cache) -> Result<Self, Failure> {
+        let failed = |error: crate::Error| Failure {
+            kind: FailureKind::Segment,
+            message: error.to_string(),
+            ..Failure::default()
+        };
+        let plan = arena.plan().map_err(failed)?;
+        let descriptor: Descriptor =
+            postcard::from_bytes(&arena.descriptor(&plan)).map_err(|error| Failure {
+                kind: FailureKind::Serde,
+                message: format!("the job's descriptor cannot be read: {error}"),
+                ..Failure::default()
+            })?;
+        let vtable = match descriptor.task {
+            TaskId::Image(offset) => task::vtable_at(offset, &descriptor.task_name),
+            TaskId::Name => task::find_by_name(&descriptor.task_name),
+        };
+        let vtable = vtable.ok_or_else(|| Failure {
+            kind: FailureKind::UnknownTask,
+            message: format!("the worker's program has no task {}", descriptor.task_name),
+            ..Failure::default()
+        })?;
+        let mut attachments = Vec::with_capacity(descriptor.arrays.len());
+        let mut block_arrays = Vec::with_capacity(descriptor.arrays.len());
+        for array in &descriptor.arrays {
+            let access = match array.mode {
+                Mode::Read | Mode::Whole => Access::Read,
+                Mode::Stage => Access::Stage,
+                Mode::Out => Access::Write,
+            };
+            let attachment = cache.segment(&array.locator, access).map_err(failed)?;
+            array.validate(attachment.data_len()).map_err(failed)?;
+            attachments.push(attachment);
+            block_arrays.push(BlockArray {
+                first: std::ptr::null_mut(),
+                dtype: array.dtype,
+                shape: array.shape.clone(),
+                mode: array.mode,
+            });
+        }
+        let values = if descriptor.is_batch {
+            Values::default()
+        } else {
+            Values::new(arena.arguments(&plan, None), descriptor.n_values)
+        };
+        let staging_len = descriptor.staging_len();
+        Ok(Self { plan, descriptor, vtable, values, attachments, block_arrays, staging_len })
+    }
+}

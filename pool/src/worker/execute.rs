@@ -1,0 +1,211 @@
+//! One block, from claim to commit.
+//!
+//! 1. The word says *claimed by this worker*. Descriptor, arguments and arrays are looked at from here on.
+//! 2. Staged arrays are copied into the staging buffer; the task sees the copy.
+//! 3. The board is told that the task runs. Deaths before this are not the block's doing.
+//! 4. The task runs; a panic is caught.
+//! 5. The outcome goes into the slot, or into the spill file and its place into the slot.
+//! 6. If arrays are staged: the word becomes *staged*, the copy is written back, the word becomes *done*. If not,
+//!    it becomes *done*. A failure becomes *failed*.
+//!
+//! A word that is not what this worker left it was condemned: the supervisor is about to kill this process, and
+//! nothing may be done but wait for it.
+
+use super::context::{JobContext, JobEntry};
+use super::panic::take_last_panic;
+use super::serve::Worker;
+use crate::job::arena::{Payload, SLOT_HEADER_BYTES, SlotKind};
+use crate::job::descriptor::Mode;
+use crate::job::ledger::Ledger;
+use crate::job::word::{BlockWord, State};
+use crate::segment::Attachment;
+use crate::task::{Args, Block, BlockArray, Failure, FailureKind, Outcome, TaskError, TaskVtable, Values};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs a task on one block; a panic becomes a failure.
+pub(crate) fn run_task(vtable: &TaskVtable, args: &mut Args<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
+    // Unwind safety: after a failure nobody looks at the block's arrays, and the arguments are not written.
+    match catch_unwind(AssertUnwindSafe(|| (vtable.run)(args, outcome))) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(TaskError(failure))) => Err(failure),
+        Err(payload) => {
+            // Dropping a payload can panic too; the process has no use for it.
+            std::mem::forget(payload);
+            Err(take_last_panic())
+        }
+    }
+}
+
+/// Runs a block that this worker has claimed, and commits it.
+pub(super) fn execute(worker: &mut Worker, entry: &mut JobEntry, ledger: &Ledger<'_>, block: usize, word: BlockWord) {
+    let Worker { cache, .. } = worker;
+    let context = entry.context.get_or_insert_with(|| JobContext::new(&entry.arena, cache));
+    let outcome = match context {
+        Ok(context) => run_block(worker, context, &entry.arena, block, word),
+        Err(failure) => Err(failure.clone()),
+    };
+    let plan = match (&entry.context, entry.arena.plan()) {
+        (Some(Ok(context)), _) => context.plan,
+        (_, Ok(plan)) => plan,
+        // Without a plan there is no slot to write to; the supervisor's sweep decides.
+        (_, Err(error)) => super::bootstrap::give_up(&error.to_string()),
+    };
+    let committed = match outcome {
+        Ok(outcome) => store(worker, entry, &plan, block, SlotKind::Value, outcome.bytes())
+            .and_then(|()| Ok(commit(worker, entry, ledger, block, word))),
+        Err(failure) => Err(failure),
+    };
+    let ended = committed.unwrap_or_else(|failure| {
+        store_failure(worker, entry, &plan, block, &failure);
+        ledger.advance(block, word, word.with_state(State::Failed))
+    });
+    if ended.is_err() {
+        wait_to_be_killed();
+    }
+}
+
+fn run_block(
+    worker: &mut Worker,
+    context: &mut JobContext,
+    arena: &crate::job::arena::Arena,
+    block: usize,
+    word: BlockWord,
+) -> Result<Outcome, Failure> {
+    let rows = context.descriptor.grid.rows(block);
+    prepare_arrays(worker, context, block)?;
+    let of_this_call;
+    let values = if context.descriptor.is_batch {
+        of_this_call = Values::new(arena.arguments(&context.plan, Some(block)), context.descriptor.n_values);
+        &of_this_call
+    } else {
+        &context.values
+    };
+    let is_cancelled = || arena.is_cancelled();
+    let told = Block {
+        index: block,
+        rows,
+        attempt: word.attempt(),
+        worker: worker.slot,
+        is_cancelled: &is_cancelled,
+        states: &worker.states,
+    };
+    #[expect(unsafe_code, reason = "the arrays of a block were mapped and validated here")]
+    // SAFETY: `prepare_arrays` has pointed every array at memory that stays mapped while `context` does and was
+    // checked to hold its block. Elements are valid: arrays are made of valid ones, and foreign bytes were checked
+    // when they were loaded. Nobody writes what is read, and nobody else touches what is written, while the block
+    // is claimed: the job's leases see to it in the supervisor, and the ledger between workers.
+    let mut args = unsafe { Args::new(values, &context.block_arrays, &told) };
+    let mut outcome = Outcome::new();
+    worker.board.set_running(worker.slot, word.bits());
+    let result = run_task(context.vtable, &mut args, &mut outcome);
+    worker.board.set_running(worker.slot, 0);
+    result.map(|()| outcome)
+}
+
+/// Points every array at the block's rows, and copies those that are staged.
+fn prepare_arrays(worker: &mut Worker, context: &mut JobContext, block: usize) -> Result<(), Failure> {
+    let JobContext { descriptor, attachments, block_arrays, staging_len, .. } = context;
+    let rows = descriptor.grid.rows(block);
+    for ((array, attachment), target) in descriptor.arrays.iter().zip(attachments.iter()).zip(block_arrays.iter_mut())
+    {
+        let BlockArray { first, shape, mode, .. } = target;
+        match mode {
+            Mode::Read | Mode::Out => *first = part(attachment, array.bytes(&rows).start),
+            Mode::Whole => *first = part(attachment, array.offset_bytes),
+            Mode::Stage => {}
+        }
+        if *mode != Mode::Whole
+            && let Some(n_rows) = shape.first_mut()
+        {
+            *n_rows = rows.len();
+        }
+    }
+    if *staging_len > 0 {
+        let staging = worker.staging(*staging_len).map_err(|error| Failure {
+            kind: FailureKind::Segment,
+            message: error.to_string(),
+            ..Failure::default()
+        })?;
+        for staged in descriptor.staging(block) {
+            staging.copy_in(staged.buffer.start, &attachments[staged.index], staged.target.clone());
+            block_arrays[staged.index].first = staging.data_mut_ptr().wrapping_add(staged.buffer.start);
+        }
+    }
+    Ok(())
+}
+
+fn part(attachment: &Attachment, offset: usize) -> *mut u8 {
+    attachment.data_ptr().wrapping_add(offset).cast_mut()
+}
+
+/// Puts an outcome where the supervisor finds it once the word says so.
+fn store(
+    worker: &Worker,
+    entry: &JobEntry,
+    plan: &crate::job::arena::Plan,
+    block: usize,
+    kind: SlotKind,
+    bytes: &[u8],
+) -> Result<(), Failure> {
+    let payload = if bytes.len() <= plan.slot_bytes - SLOT_HEADER_BYTES {
+        Payload::Inline(bytes)
+    } else {
+        let offset = worker.spill.write(&worker.board, bytes).map_err(|error| Failure {
+            kind: FailureKind::OutOfSpace,
+            message: format!("no space for a result of {} bytes: {error}", bytes.len()),
+            ..Failure::default()
+        })?;
+        Payload::Spilled { offset, len: bytes.len() as u64 }
+    };
+    entry.arena.write_slot(plan, block, kind, payload);
+    Ok(())
+}
+
+fn store_failure(worker: &Worker, entry: &JobEntry, plan: &crate::job::arena::Plan, block: usize, failure: &Failure) {
+    let serialised = |failure: &Failure| postcard::to_stdvec(failure).unwrap_or_default();
+    if store(worker, entry, plan, block, SlotKind::Failure, &serialised(failure)).is_ok() {
+        return;
+    }
+    // No space to spill: as much of the message as the slot holds.
+    let room = plan.slot_bytes - SLOT_HEADER_BYTES - 16;
+    let mut short = Failure { kind: failure.kind, ..Failure::default() };
+    short.message = failure.message.chars().take(room / 4).collect();
+    entry.arena.write_slot(plan, block, SlotKind::Failure, Payload::Inline(&serialised(&short)));
+}
+
+/// Applies a block whose outcome is in its slot.
+fn commit(
+    worker: &mut Worker,
+    entry: &JobEntry,
+    ledger: &Ledger<'_>,
+    block: usize,
+    word: BlockWord,
+) -> Result<(), BlockWord> {
+    let done = word.with_state(State::Done);
+    let Some(Ok(context)) = &entry.context else { return ledger.advance(block, word, done) };
+    if context.staging_len == 0 {
+        return ledger.advance(block, word, done);
+    }
+    let staged_word = word.with_state(State::Staged);
+    ledger.advance(block, word, staged_word)?;
+    for staged in context.descriptor.staging(block) {
+        let staging = worker.staging(context.staging_len);
+        let target = &context.attachments[staged.index];
+        let written =
+            staging.map_err(|error| error.to_string()).and_then(|staging| {
+                staging.write_back(staged.buffer, target, staged.target).map_err(|error| error.to_string())
+            });
+        if let Err(what) = written {
+            // The block is decided and cannot be given back: the supervisor finishes it after this death.
+            super::bootstrap::give_up(&format!("cannot write a block back: {what}"));
+        }
+    }
+    ledger.advance(block, staged_word, done)
+}
+
+/// The block was condemned: the supervisor kills this process and sweeps the block then.
+fn wait_to_be_killed() -> ! {
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,194 @@
+//! Looking for work: the loop of a worker's main thread.
+//!
+//! One pass looks at every open job and takes one block of each, so that jobs go on side by side. After a pass
+//! without a block the worker spins for a while on the board's epoch, then parks.
+
+use super::cache::{Cache, map_shared};
+use super::context::JobEntry;
+use super::execute::execute;
+use super::panic::install_hook;
+use super::spill::Spill;
+use crate::control::Welcome;
+use crate::error::Result;
+use crate::job::board::{Board, N_JOBS};
+use crate::job::ledger::Cursor;
+use crate::job::word::BlockWord;
+use crate::segment::{Access, Attachment, Locator};
+use crate::sys::{clock, process};
+use crate::task::States;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// What a worker's main thread works with.
+pub(super) struct Worker {
+    pub(super) slot: usize,
+    pub(super) board: Arc<Board>,
+    pub(super) cache: Cache,
+    pub(super) spill: Spill,
+    pub(super) states: States,
+    staging: Locator,
+    idle_spin: Duration,
+    max_tasks: Option<u64>,
+    n_begun: u64,
+}
+
+static BOARD: OnceLock<(Arc<Board>, usize)> = OnceLock::new();
+static MUST_END: AtomicBool = AtomicBool::new(false);
+
+/// Called by the control thread: the main thread ends once it holds no block.
+pub(super) fn end_when_idle() {
+    MUST_END.store(true, Ordering::SeqCst);
+    if let Some((board, slot)) = BOARD.get() {
+        board.ask_to_retire(*slot);
+    }
+}
+
+/// Serves until told to end.
+pub(super) fn serve(welcome: &Welcome) -> ! {
+    let mut worker = match Worker::new(welcome) {
+        Ok(worker) => worker,
+        Err(error) => super::bootstrap::give_up(&format!("cannot map the pool's memory: {error}")),
+    };
+    worker.run();
+    // The supervisor asked for it, or the worker has run its share of blocks: not a death.
+    std::process::exit(0);
+}
+
+impl Worker {
+    fn new(welcome: &Welcome) -> Result<Self> {
+        if let Some(cpu) = welcome.cpu {
+            // A processor that went away since is no reason not to work.
+            let _ = process::pin_to_cpu(cpu);
+        }
+        process::set_process_name(&format!("ndpool {}", welcome.slot));
+        let (mapping, start) = map_shared(&welcome.board)?;
+        let board = Arc::new(Board::new(mapping, start, welcome.n_workers));
+        install_hook(Arc::clone(&board), welcome.slot);
+        let _ = BOARD.set((Arc::clone(&board), welcome.slot));
+        let mut cache = Cache::new();
+        let spill = cache.segment(&welcome.spill, Access::Stage)?;
+        Ok(Self {
+            slot: welcome.slot,
+            spill: Spill::new(spill, welcome.slot),
+            board,
+            cache,
+            states: States::default(),
+            staging: welcome.staging.clone(),
+            idle_spin: Duration::from_nanos(welcome.idle_spin_nanos),
+            max_tasks: welcome.max_tasks,
+            n_begun: 0,
+        })
+    }
+
+    /// This worker's staging buffer, mapped for at least `len` bytes.
+    pub(super) fn staging(&mut self, len: usize) -> Result<Rc<Attachment>> {
+        self.cache.segment(&self.staging.with_data_len(len), Access::Write)
+    }
+
+    fn must_end(&self) -> bool {
+        let has_had_enough = self.max_tasks.is_some_and(|max| self.n_begun >= max);
+        has_had_enough || self.board.must_retire(self.slot) || MUST_END.load(Ordering::Relaxed)
+    }
+
+    fn run(&mut self) {
+        let mut entries: Vec<Option<JobEntry>> = (0..N_JOBS).map(|_| None).collect();
+        self.board.set_running(self.slot, 0);
+        loop {
+            let epoch = self.board.epoch().now();
+            let mut has_worked = false;
+            while self.pass(&mut entries) {
+                has_worked = true;
+            }
+            if self.must_end() {
+                return;
+            }
+            if has_worked {
+                self.board.set_idle_since(self.slot, clock::monotonic_nanos());
+            }
+            if !self.spin(epoch) {
+                let board = Arc::clone(&self.board);
+                board.bed(self.slot).park_unless(board.epoch(), epoch, || self.must_end());
+            }
+        }
+    }
+
+    /// Waits for the epoch to move on; whether it did within the time to spin.
+    fn spin(&self, seen: u32) -> bool {
+        let start = Instant::now();
+        loop {
+            // Reading the clock takes longer than a look at the epoch: many looks to one reading.
+            for _ in 0..64 {
+                if self.board.epoch().now() != seen {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if start.elapsed() >= self.idle_spin {
+                return false;
+            }
+        }
+    }
+
+    /// Takes one block of every open job; whether there was any.
+    fn pass(&mut self, entries: &mut [Option<JobEntry>]) -> bool {
+        let mut open = self.board.open_jobs();
+        // Workers begin at different jobs.
+        let turn = (self.slot % N_JOBS) as u32;
+        open = open.rotate_right(turn);
+        let mut has_worked = false;
+        while open != 0 {
+            let index = (open.trailing_zeros() + turn) as usize % N_JOBS;
+            open &= open - 1;
+            if self.must_end() {
+                return has_worked;
+            }
+            has_worked |= self.take_block(index, &mut entries[index]);
+        }
+        has_worked
+    }
+
+    /// Claims and runs one block of a job; whether there was one.
+    fn take_block(&mut self, index: usize, slot: &mut Option<JobEntry>) -> bool {
+        let Some(job) = self.board.open_job(index) else { return false };
+        if slot.as_ref().is_none_or(|entry| entry.sequence != job.sequence) {
+            // An arena that cannot be mapped now may be next time; until then others do the work.
+            let Ok(Some(arena)) = self.cache.arena(&self.board, index, &job) else { return false };
+            let cursor = Cursor::new(self.slot, self.board.n_workers(), arena.n_blocks());
+            let rescan = self.board.rescan();
+            *slot = Some(JobEntry { sequence: job.sequence, arena, cursor, rescan, has_begun: false, context: None });
+        }
+        let Some(entry) = slot else { return false };
+        let rescan = self.board.rescan();
+        if entry.rescan != rescan {
+            entry.rescan = rescan;
+            entry.cursor = Cursor::new(self.slot, self.board.n_workers(), entry.arena.n_blocks());
+        }
+        let arena = Rc::clone(&entry.arena);
+        let ledger = arena.ledger(entry.sequence, arena.n_blocks());
+        // Only a fresh worker takes what has killed others before, and takes it first.
+        let is_fresh = self.n_begun == 0;
+        let wanted = |word: BlockWord| is_fresh || word.charged() == 0;
+        let mut claimed = None;
+        if is_fresh && rescan != 0 {
+            claimed = entry.cursor.clone().claim(&ledger, self.slot, |word| word.charged() > 0);
+        }
+        let claimed = claimed.or_else(|| entry.cursor.claim(&ledger, self.slot, wanted));
+        let Some((block, word)) = claimed else { return false };
+        if !entry.has_begun && entry.cursor.next_free(&ledger, wanted).is_some() {
+            // Who was woken may have died since: whoever comes to a job brings one more.
+            self.board.wake(1);
+        }
+        entry.has_begun = true;
+        self.n_begun += 1;
+        self.board.set_begun(self.slot, self.n_begun);
+        self.spill.begin_block(&self.board);
+        execute(self, entry, &ledger, block, word);
+        if entry.cursor.next_free(&ledger, |word| word.charged() == 0).is_none() {
+            // This worker leaves the job: its last block may have been the job's.
+            self.board.bell().ring();
+        }
+        true
+    }
+}

@@ -27,3 +27,6 @@ pub use mapped::MappedArray;
 pub(crate) use mapped::MappedFile;
 pub use rows::{Rows, RowsMut};
 pub use shared::SharedArray;
+
+#[cfg(test)]
+mod tests;

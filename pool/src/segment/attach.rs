@@ -13,8 +13,8 @@ use super::layout::{Control, Kind, PAGE_BYTES};
 use super::names::RunId;
 use super::storage::map_refused;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::host;
 use crate::sys::map::Mapping;
+use crate::sys::{host, shm, space};
 
 /// Where the bytes of a segment, or of a user's mapped file, are found, and how they are known to be the right ones.
 ///
@@ -141,6 +141,22 @@ impl Attachment {
     /// Writes bytes of the data through the file, so that the mapping can stay read-only.
     pub(crate) fn write_at(&self, offset: usize, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, (self.data_offset + offset) as u64)
+    }
+
+    /// Makes a raw segment at least `data_len` long, for a worker that spills: it creates no name, so the segment is reaped with
+    /// its run. What is new reads as zero. The mapping keeps its length.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` above all; also if the segment was attached only for reading.
+    pub(crate) fn grow_raw(&self, data_len: usize) -> io::Result<()> {
+        let too_large = || io::Error::from_raw_os_error(libc::EFBIG);
+        let wanted = Kind::Raw.file_len(data_len).ok_or_else(too_large)? as u64;
+        if space::file_size_limit().is_some_and(|limit| wanted > limit) {
+            return Err(too_large());
+        }
+        let old = self.file.metadata()?.len();
+        shm::reserve(&self.file, old, wanted)
     }
 
     /// Reads bytes of the data through the file.

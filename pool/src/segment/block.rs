@@ -44,6 +44,8 @@ pub(crate) struct Segment {
     /// Taken only by the destructor.
     storage: Option<Storage>,
     data_len: AtomicUsize,
+    /// Bytes that the run counts as in use for it.
+    charged: usize,
     leases: Leases,
 }
 
@@ -80,6 +82,7 @@ impl Segment {
         let (storage, was_used) = run.obtain(kind, data_len, header)?;
         let segment = Self {
             run: run.clone(),
+            charged: storage.file_len(),
             storage: Some(storage),
             data_len: AtomicUsize::new(data_len),
             leases: Leases::default(),
@@ -249,9 +252,11 @@ impl Drop for Segment {
         // A job's record holds the segment for as long as it holds leases on it, so there is none now; should there be one all the
         // same, a worker may still write, and the memory must not get another owner.
         let reusable = self.leases.is_free();
-        debug_assert!(reusable, "segment `{}` dropped under a lease", self.name());
+        if !reusable {
+            tracing::error!(segment = self.name(), "dropped under a lease; its memory is not used again");
+        }
         if let Some(storage) = self.storage.take() {
-            self.run.give_back(storage, reusable);
+            self.run.give_back(storage, self.charged, reusable);
         }
     }
 }

@@ -45,3 +45,6 @@ pub(crate) use npy::{Header, write_header};
 pub use reap::{RunInfo, SegmentInfo, list, list_in, reap, reap_in};
 pub(crate) use reap::{reap_directory, reap_run_when_free};
 pub(crate) use run::Run;
+
+#[cfg(test)]
+mod tests;

@@ -148,7 +148,10 @@ impl NpyError {
             Self::Truncated { .. } => "the file is still being written, or its writer did not finish",
             Self::BadBool { .. } => "convert it with `np.save(path, a.view(np.uint8) != 0)`",
             Self::Misaligned { .. } => "load it with a copy, or save it again with `np.save`",
-            Self::Header { .. } | Self::TrailingBytes { .. } | Self::TooLarge { .. } | Self::Io(_) => {
+            Self::TrailingBytes { .. } => {
+                "the file holds more than one array: save each to its own with `np.save`"
+            }
+            Self::Header { .. } | Self::TooLarge { .. } | Self::Io(_) => {
                 return None;
             }
         };
@@ -491,3 +494,6 @@ fn shortened(text: &str) -> String {
         None => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

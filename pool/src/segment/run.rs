@@ -150,20 +150,16 @@ impl Run {
         Some(storage)
     }
 
-    /// Takes a file back, to be used again or dropped.
-    pub(super) fn give_back(&self, mut storage: Storage, reusable: bool) {
+    /// Takes a file back, to be used again or dropped. `charged` is its length when it was handed out.
+    pub(super) fn give_back(&self, mut storage: Storage, charged: usize, reusable: bool) {
         if !self.owned_by_this_process() {
             return;
         }
-        // Not less than what was counted when the file was handed out, which may have grown since.
-        let _ = storage.refresh_len();
-        storage.forget_short_mapping();
-        let len = storage.file_len();
-        let before = self
-            .live_bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| Some(live.saturating_sub(len)));
-        let live = before.unwrap_or_default().saturating_sub(len);
-        if reusable {
+        let live = self.live_bytes.fetch_sub(charged, Ordering::Relaxed) - charged;
+        // Workers may have made it longer.
+        let is_known = storage.refresh_len().is_ok();
+        if reusable && is_known {
+            storage.forget_short_mapping();
             let over = self.shelf().put(storage, live);
             drop(over);
         }

@@ -13,7 +13,7 @@ use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicUsize, Ordering};
 use crate::sys::{fork, host, shm, space};
 
-/// Allocations below this are not checked against control groups: reading their files costs more than the page or two.
+/// Allocations below this are not checked against the limits on memory: reading the kernel's files costs more than the pages.
 const CHECKED_FROM_BYTES: usize = 1 << 20;
 
 /// A file of shared memory that this process created. Dropped there, its name and its memory go.
@@ -23,6 +23,7 @@ pub(super) struct Storage {
     pub(super) kind: Kind,
     /// Its directory, unless it is anonymous.
     pub(super) directory: Option<PathBuf>,
+    in_memory: bool,
     pub(super) name: Name,
     pub(super) nonce: u64,
     file_len: AtomicUsize,
@@ -65,6 +66,7 @@ impl Storage {
             let mut storage = Self::new(plan, file)?;
             name.publish(&storage.file, &directory.join(plan.name().to_string()))?;
             storage.directory = Some(directory.to_owned());
+            storage.in_memory = in_memory;
             Ok(storage)
         };
         create().map_err(|error| refused(plan, Some(directory), error))
@@ -89,6 +91,7 @@ impl Storage {
             file,
             kind: plan.kind,
             directory: None,
+            in_memory: true,
             name: plan.name(),
             nonce,
             file_len: AtomicUsize::new(plan.file_len),
@@ -122,7 +125,7 @@ impl Storage {
         let Role::Segment(number) = self.name.role else { unreachable!("storage is named as a segment") };
         let more = file_len - old;
         let plan = Plan { run: self.name.run, number, kind: self.kind, file_len: more, header: &[] };
-        check_room(plan, self.directory.as_deref(), true)?;
+        check_room(plan, self.directory.as_deref(), self.in_memory)?;
         shm::reserve(&self.file, old as u64, file_len as u64)
             .map_err(|error| refused(plan, self.directory.as_deref(), error))?;
         self.file_len.fetch_max(file_len, Ordering::AcqRel);
@@ -193,20 +196,23 @@ fn check_room(plan: Plan<'_>, directory: Option<&Path>, in_memory: bool) -> Resu
             return Err(out_of_space(plan, Some(directory), Some(free)));
         }
     }
-    if in_memory && plan.file_len >= CHECKED_FROM_BYTES {
-        if let Some(headroom) = space::cgroup_headroom().filter(|headroom| headroom.bytes < need) {
-            let message = format!(
-                "segment `{}` needs {need} bytes; the control group {} has {} left before its memory limit",
-                plan.name(),
-                headroom.group.display(),
-                headroom.bytes
-            );
-            let hint =
-                "raise the limit of the container or service, or keep arrays on disk with Backing::File";
-            return Err(Error::new(ErrorKind::OutOfSpace, message).with_hint(hint));
-        }
+    if !in_memory || plan.file_len < CHECKED_FROM_BYTES {
+        return Ok(());
     }
-    Ok(())
+    if let Some(headroom) = space::cgroup_headroom().filter(|headroom| headroom.bytes < need) {
+        let message = format!(
+            "segment `{}` needs {need} bytes; the control group {} has {} left before its memory limit",
+            plan.name(),
+            headroom.group.display(),
+            headroom.bytes
+        );
+        let hint = "raise the limit of the container or service, or keep arrays on disk with Backing::File";
+        return Err(Error::new(ErrorKind::OutOfSpace, message).with_hint(hint));
+    }
+    match space::machine_headroom() {
+        Some(free) if free < need => Err(out_of_space(plan, None, Some(free))),
+        _ => Ok(()),
+    }
 }
 
 /// Says what a failure to create means.

@@ -124,3 +124,17 @@ unsafe extern "C" fn close_all() {
         block = here.next();
     }
 }
+
+/// Forks; the child runs `child` and ends without running anything else of the program.
+#[cfg(test)]
+pub(crate) fn fork_for_test(child: impl FnOnce()) -> nix::unistd::Pid {
+    // SAFETY: tests call this in a process of their own, in which no other thread holds a lock that `child` wants.
+    match unsafe { nix::unistd::fork() }.expect("cannot fork") {
+        nix::unistd::ForkResult::Parent { child } => child,
+        nix::unistd::ForkResult::Child => {
+            let code = i32::from(std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).is_err());
+            // SAFETY: `_exit` takes no pointers and does not return.
+            unsafe { libc::_exit(code) }
+        }
+    }
+}

@@ -34,6 +34,18 @@ pub(crate) fn file_size_limit() -> Option<u64> {
     (soft != RLIM_INFINITY).then_some(soft)
 }
 
+/// Bytes of memory and swap that the machine can still give, counting caches that the kernel can drop; `None` if it does not say.
+///
+/// Beyond it an allocation is not refused: the kernel kills processes until there is room.
+pub(crate) fn machine_headroom() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let bytes = |key: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(key))?;
+        value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    };
+    Some(bytes("MemAvailable:")?.saturating_add(bytes("SwapFree:").unwrap_or(0)))
+}
+
 /// The control group that leaves the least room for memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Headroom {
@@ -178,6 +190,11 @@ mod tests {
         group(&root, "memory", &[("memory.limit_in_bytes", "9223372036854771712")]);
         assert_eq!(headroom_in(text, &root), None);
         fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn the_machine_says_what_it_has() {
+        assert!(machine_headroom().is_some_and(|bytes| bytes > 0));
     }
 
     #[test]

@@ -288,10 +288,10 @@ fn remove_socket(path: &Path) {
         let _ = fs::remove_file(path);
     }
     // `ipc-channel` puts each socket into a fresh directory with such a name. One that is not empty stays.
-    if let Some(parent) = path.parent() {
-        if parent.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp")) {
-            let _ = fs::remove_dir(parent);
-        }
+    let made_for_it =
+        |parent: &&Path| parent.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp"));
+    if let Some(parent) = path.parent().filter(made_for_it) {
+        let _ = fs::remove_dir(parent);
     }
 }
 

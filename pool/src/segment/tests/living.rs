@@ -27,7 +27,7 @@ fn bytes(segment: &Segment) -> Vec<u8> {
 fn a_run_leaves_nothing() {
     let directory = scratch_directory("run");
     let run = Run::create_at(Backing::Named, &directory).unwrap();
-    assert_eq!(run.dirs(), [directory.clone()]);
+    assert_eq!(run.dirs(), std::slice::from_ref(&directory));
     let first = f64s(&run, 3);
     let second = f64s(&run, 0);
     assert_eq!(first.path(), directory.join(format!("ndpool.{}.1", run.id())));

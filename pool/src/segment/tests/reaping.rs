@@ -38,9 +38,10 @@ fn plays_a_role() {
         }
         "supervisor whose child stays" => {
             let _held = supervise(&directory, Backing::Named);
-            // Ends when the test closes our input, which it shares.
-            fork_for_test(|| _ = std::io::stdin().read_line(&mut String::new()));
-            ready();
+            // The child says so itself, since it is without our descriptors only once it runs. It ends when the test closes the
+            // input, which both of us share.
+            fork_for_test(ready);
+            std::io::stdin().read_line(&mut String::new()).unwrap();
         }
         "reaper" => {
             let manifest = find(&directory, "manifest");

@@ -1,0 +1,199 @@
+//! What array parameters of a call accept.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ndarray::Dimension;
+
+use super::element::Element;
+use super::mapped::{MappedArray, MappedFile};
+use super::rows::{Rows, RowsMut, n_rows, row_len};
+use super::shared::SharedArray;
+use crate::error::Result;
+use crate::segment::{DType, Leases, Locator, Segment};
+
+/// Rows that a call may read, borrowed for `'a`.
+///
+/// Implemented for `&SharedArray`, [`Rows`], `&MappedArray`, and, for calls that borrow nothing, for `Arc`s of both arrays.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a shared array to read",
+    label = "expected `&SharedArray`, rows of one, `Arc<SharedArray>` or `&MappedArray`",
+    note = "an array in this process's own memory is put into shared memory with `Pool::from_array`"
+)]
+pub trait IntoRows<'a> {
+    /// Type of the elements.
+    type Elem: Element;
+    /// Number of axes.
+    type Dim: Dimension;
+
+    #[doc(hidden)]
+    fn into_rows_arg(self) -> ArrayArg;
+}
+
+/// Rows that a call may write, borrowed mutably for `'a`.
+///
+/// Implemented for `&mut SharedArray`, [`RowsMut`] and `&mut RowsMut`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a shared array to write",
+    label = "expected `&mut SharedArray` or mutable rows of one",
+    note = "`SharedArray::rows_mut` and `SharedArray::split_at_mut` give rows to write",
+    note = "a mapped file is read-only, and an `Arc` cannot be written through"
+)]
+pub trait IntoRowsMut<'a> {
+    /// Type of the elements.
+    type Elem: Element;
+    /// Number of axes.
+    type Dim: Dimension;
+
+    #[doc(hidden)]
+    fn into_rows_mut_arg(self) -> ArrayArg;
+}
+
+/// Rows of an array without their types, as a call carries them.
+#[doc(hidden)]
+#[derive(Debug, Clone)]
+pub struct ArrayArg {
+    pub(crate) source: ArraySource,
+    pub(crate) dtype: DType,
+    pub(crate) shape: Vec<usize>,
+    /// Of the first row, from the start of the data.
+    pub(crate) offset_bytes: usize,
+}
+
+/// Where the bytes of an argument lie.
+#[derive(Debug, Clone)]
+pub(crate) enum ArraySource {
+    Segment(Arc<Segment>),
+    File(Arc<MappedFile>),
+}
+
+impl ArrayArg {
+    fn new<T: Element, D: Dimension>(source: ArraySource, dim: &D, first: usize) -> Self {
+        let shape = dim.slice().to_vec();
+        let offset_bytes = first * row_len(&shape) * size_of::<T>();
+        Self { source, dtype: T::DTYPE, shape, offset_bytes }
+    }
+
+    /// Number of rows; 1 if there is no axis.
+    pub(crate) fn n_rows(&self) -> usize {
+        n_rows(&self.shape)
+    }
+
+    /// Size of one row in bytes.
+    pub(crate) fn row_bytes(&self) -> usize {
+        row_len(&self.shape) * self.dtype.size_bytes()
+    }
+
+    /// Size of all rows in bytes.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.n_rows() * self.row_bytes()
+    }
+
+    /// The same elements as an array of one axis.
+    pub(crate) fn flattened(mut self) -> Self {
+        self.shape = vec![self.shape.iter().product()];
+        self
+    }
+
+    /// What a worker needs to map the source.
+    pub(crate) fn locator(&self) -> Locator {
+        match &self.source {
+            ArraySource::Segment(segment) => segment.locator(),
+            ArraySource::File(file) => file.locator().clone(),
+        }
+    }
+
+    /// The leases on the source; a mapped file is never written, so it has none.
+    pub(crate) fn leases(&self) -> Option<&Leases> {
+        match &self.source {
+            ArraySource::Segment(segment) => Some(segment.leases()),
+            ArraySource::File(_) => None,
+        }
+    }
+
+    /// The bytes of some rows, counted from the start of the source's data as leases count them.
+    pub(crate) fn byte_range(&self, rows: Range<usize>) -> Range<usize> {
+        let row_bytes = self.row_bytes();
+        self.offset_bytes + rows.start * row_bytes..self.offset_bytes + rows.end * row_bytes
+    }
+
+    /// The first row in this process. Not to be written if the source is a file.
+    pub(crate) fn data_ptr(&self) -> Result<*mut u8> {
+        let data = match &self.source {
+            ArraySource::Segment(segment) => segment.data_ptr()?,
+            ArraySource::File(file) => file.data_ptr().cast_mut(),
+        };
+        Ok(data.wrapping_add(self.offset_bytes))
+    }
+}
+
+impl<'a, T: Element, D: Dimension> IntoRows<'a> for Rows<'a, T, D> {
+    type Elem = T;
+    type Dim = D;
+
+    fn into_rows_arg(self) -> ArrayArg {
+        let (segment, dim, first) = self.parts();
+        ArrayArg::new::<T, D>(ArraySource::Segment(segment.clone()), dim, first)
+    }
+}
+
+impl<'a, T: Element, D: Dimension> IntoRows<'a> for &Rows<'a, T, D> {
+    type Elem = T;
+    type Dim = D;
+
+    fn into_rows_arg(self) -> ArrayArg {
+        self.clone().into_rows_arg()
+    }
+}
+
+macro_rules! whole_array_to_read {
+    ($($array:ty, $source:expr;)*) => { $(
+        impl<'a, T: Element, D: Dimension> IntoRows<'a> for $array {
+            type Elem = T;
+            type Dim = D;
+
+            fn into_rows_arg(self) -> ArrayArg {
+                let source: fn(&Self) -> ArraySource = $source;
+                ArrayArg::new::<T, D>(source(&self), &self.raw_dim(), 0)
+            }
+        }
+    )* };
+}
+
+whole_array_to_read! {
+    &'a SharedArray<T, D>, |array| ArraySource::Segment(array.segment().clone());
+    &'a mut SharedArray<T, D>, |array| ArraySource::Segment(array.segment().clone());
+    &'a Arc<SharedArray<T, D>>, |array| ArraySource::Segment(array.segment().clone());
+    Arc<SharedArray<T, D>>, |array| ArraySource::Segment(array.segment().clone());
+    &'a MappedArray<T, D>, |array| ArraySource::File(array.file().clone());
+    &'a Arc<MappedArray<T, D>>, |array| ArraySource::File(array.file().clone());
+    Arc<MappedArray<T, D>>, |array| ArraySource::File(array.file().clone());
+}
+
+impl<'a, T: Element, D: Dimension> IntoRowsMut<'a> for RowsMut<'a, T, D> {
+    type Elem = T;
+    type Dim = D;
+
+    fn into_rows_mut_arg(self) -> ArrayArg {
+        let (segment, dim, first) = self.parts();
+        ArrayArg::new::<T, D>(ArraySource::Segment(segment.clone()), dim, first)
+    }
+}
+
+impl<'a, T: Element, D: Dimension> IntoRowsMut<'a> for &'a mut RowsMut<'_, T, D> {
+    type Elem = T;
+    type Dim = D;
+
+    fn into_rows_mut_arg(self) -> ArrayArg {
+        self.reborrow().into_rows_mut_arg()
+    }
+}
+
+impl<'a, T: Element, D: Dimension> IntoRowsMut<'a> for &'a mut SharedArray<T, D> {
+    type Elem = T;
+    type Dim = D;
+
+    fn into_rows_mut_arg(self) -> ArrayArg {
+        self.all_mut().into_rows_mut_arg()
+    }
+}

@@ -1,0 +1,116 @@
+//! Arrays from `.npy` files.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use ndarray::{Dimension, IxDyn};
+use rayon::prelude::*;
+
+use super::build::mapped_segment;
+use super::element::Element;
+use super::shared::SharedArray;
+use crate::error::{Error, Result};
+use crate::segment::{DType, Fill, Header, NpyError, Run, Segment};
+
+/// Bytes that one thread reads at a time: they stay in its cache between the read and the write.
+const PIECE_BYTES: usize = 256 << 10;
+
+impl<T: Element, D: Dimension> SharedArray<T, D> {
+    /// A copy of a `.npy` file. Large ones are read by several threads.
+    pub(crate) fn load_npy_in(run: &Arc<Run>, path: &Path) -> Result<Self> {
+        let (file, header) = open_npy(path, T::DTYPE, D::NDIM)?;
+        let dim = checked_dim::<D>(&header).map_err(|error| error.at(path))?;
+        let segment = mapped_segment::<T, D>(run, &dim, Fill::CallerWrites)?;
+        let copy = |buffer: &mut Vec<u8>, piece: usize| {
+            let start = piece * PIECE_BYTES;
+            let bytes = &mut buffer[..PIECE_BYTES.min(segment.data_len() - start)];
+            copy_piece::<T>(&file, &header, &segment, start, bytes).map_err(|error| error.at(path))
+        };
+        let n_pieces = segment.data_len().div_ceil(PIECE_BYTES);
+        let buffer = || vec![0; PIECE_BYTES.min(segment.data_len())];
+        if n_pieces < 4 {
+            let mut buffer = buffer();
+            (0..n_pieces).try_for_each(|piece| copy(&mut buffer, piece))?;
+        } else {
+            (0..n_pieces).into_par_iter().try_for_each_init(buffer, copy)?;
+        }
+        Ok(Self::new(segment, dim))
+    }
+}
+
+/// What went wrong on one side or the other.
+enum CopyError {
+    File(NpyError),
+    Segment(Error),
+}
+
+impl CopyError {
+    fn at(self, path: &Path) -> Error {
+        match self {
+            Self::File(error) => error.at(path),
+            Self::Segment(error) => error,
+        }
+    }
+}
+
+fn copy_piece<T: Element>(
+    file: &File,
+    header: &Header,
+    segment: &Segment,
+    start: usize,
+    bytes: &mut [u8],
+) -> Result<(), CopyError> {
+    file.read_exact_at(bytes, (header.data_offset + start) as u64).map_err(|error| {
+        CopyError::File(match error.kind() {
+            // It had the right length a moment ago.
+            io::ErrorKind::UnexpectedEof => check_length(file, header).err().unwrap_or(NpyError::Io(error)),
+            _ => NpyError::Io(error),
+        })
+    })?;
+    check_elements::<T>(bytes, start).map_err(CopyError::File)?;
+    segment.write_at(start, bytes).map_err(CopyError::Segment)
+}
+
+/// Opens a file, reads its header, and compares it with what is wanted and with the file's length.
+pub(super) fn open_npy(path: &Path, dtype: DType, rank: Option<usize>) -> Result<(File, Header)> {
+    let open = || {
+        let mut file = File::open(path)?;
+        let header = Header::read(&mut file)?;
+        header.expect(dtype, rank)?;
+        check_length(&file, &header)?;
+        Ok((file, header))
+    };
+    open().map_err(|error: NpyError| error.at(path))
+}
+
+fn check_length(file: &File, header: &Header) -> Result<(), NpyError> {
+    let need = header.data_offset as u64 + header.data_len() as u64;
+    let have = file.metadata()?.len();
+    match have.cmp(&need) {
+        std::cmp::Ordering::Less => Err(NpyError::Truncated { need, have }),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(NpyError::TrailingBytes { need, have }),
+    }
+}
+
+/// The header's shape as a dimension of static rank.
+pub(super) fn checked_dim<D: Dimension>(header: &Header) -> Result<D, NpyError> {
+    D::from_dimension(&IxDyn(&header.shape)).ok_or_else(|| NpyError::Rank {
+        found: header.shape.len(),
+        wanted: D::NDIM.unwrap_or_default(),
+        shape: header.shape.clone(),
+    })
+}
+
+/// Refuses bytes that are not values; `start` is where they stand in the data.
+pub(super) fn check_elements<T: Element>(bytes: &[u8], start: usize) -> Result<(), NpyError> {
+    if T::valid(bytes) {
+        return Ok(());
+    }
+    // Only bools can be wrong, and they are bytes.
+    let at = bytes.iter().position(|&byte| byte > 1).unwrap_or_default();
+    Err(NpyError::BadBool { index: start + at, found: bytes[at] })
+}

@@ -1,0 +1,62 @@
+//! `.npy` files from arrays, whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use ndarray::{ArrayView, Dimension};
+
+use super::element::Element;
+use crate::error::{Error, Result};
+use crate::segment::write_header;
+use crate::sys::host;
+use crate::sys::view::bytes_of;
+
+/// NumPy starts data at a multiple of this.
+const ALIGN_BYTES: usize = 64;
+
+/// Writes under a temporary name in the same directory, makes that durable, renames it, and makes the name durable.
+pub(super) fn save_npy<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> Result<()> {
+    save(array, path).map_err(|error| Error::io(format_args!("cannot save `{}`", path.display()), error))
+}
+
+fn save<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> io::Result<()> {
+    // Through a symbolic link the file that it names is replaced, not the link.
+    let target = if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
+    let name =
+        target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
+    let directory = match target.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let temporary = directory.join(format!(".{}.{:016x}.tmp", name.to_string_lossy(), host::random_u64()?));
+    let guard = Temporary(&temporary);
+    let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+    if let Ok(old) = fs::metadata(&target) {
+        file.set_permissions(old.permissions())?;
+    }
+    write(array, &file)?;
+    file.sync_all()?;
+    fs::rename(&temporary, &target)?;
+    std::mem::forget(guard);
+    File::open(&directory)?.sync_all()
+}
+
+fn write<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, file: &File) -> io::Result<()> {
+    let mut writer = BufWriter::with_capacity(1 << 16, file);
+    writer.write_all(&write_header(T::DTYPE, array.shape(), ALIGN_BYTES))?;
+    let items = array.as_slice().expect("arrays in shared memory are in C order");
+    for piece in bytes_of(items).chunks(8 << 20) {
+        writer.write_all(piece)?;
+    }
+    writer.flush()
+}
+
+/// Removes the temporary file if saving fails.
+struct Temporary<'a>(&'a Path);
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.0);
+    }
+}

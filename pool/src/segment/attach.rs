@@ -1,0 +1,253 @@
+//! What a worker needs to map a segment, and the checks before it does.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::{Control, Kind, PAGE_BYTES};
+use super::names::RunId;
+use super::storage::map_refused;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::map::Mapping;
+use crate::sys::{host, shm, space};
+
+/// Where the bytes of a segment, or of a user's mapped file, are found, and how they are known to be the right ones.
+///
+/// A mapping may be cached under `nonce`, `file_len` and the access: the nonce is the file's, whoever owns it. Where the data
+/// end is the locator's business, not the mapping's: a recycled file keeps its length and may hold a shorter array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Locator {
+    pub(crate) place: Place,
+    /// `None` for a user's file, which has no control page.
+    pub(crate) kind: Option<Kind>,
+    pub(crate) run: RunId,
+    pub(crate) nonce: u64,
+    /// Which owner of the file is meant.
+    pub(crate) generation: u64,
+    /// Length of the whole file in bytes.
+    pub(crate) file_len: usize,
+    /// Where the data start in the file.
+    pub(crate) data_offset: usize,
+    /// Number of bytes of data.
+    pub(crate) data_len: usize,
+}
+
+/// Where a file is opened. Paths are bytes, as the kernel has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Place {
+    /// By name or, should the name have vanished, through the owner's descriptor.
+    Named { path: Vec<u8>, pid: u32, fd: i32 },
+    /// Through the owner's descriptor.
+    Memfd { pid: u32, fd: i32 },
+    /// A user's file, known by device and inode.
+    File { path: Vec<u8>, device: u64, inode: u64 },
+}
+
+/// What a worker may do with a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Access {
+    /// Mapped for reading, opened for reading.
+    Read,
+    /// Mapped for reading; opened for writing too, so that what was staged is written back by `pwrite`.
+    Stage,
+    /// Mapped for writing, between guard pages.
+    Write,
+}
+
+/// A segment as a worker has it mapped.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    mapping: Mapping,
+    file: File,
+    data_offset: usize,
+    data_len: usize,
+}
+
+/// Opens, checks and maps what a locator describes.
+///
+/// # Errors
+///
+/// [`ErrorKind::Segment`] if the file is missing, or not the one that was meant, or not as it should be;
+/// [`ErrorKind::OutOfSpace`] if it cannot be mapped.
+pub(crate) fn attach(locator: &Locator, access: Access) -> Result<Attachment> {
+    let name = locator.place.describe();
+    let file = locator.place.open(access != Access::Read).map_err(|error| {
+        let message = format!("cannot open segment `{name}`: {error}");
+        Error::new(ErrorKind::Segment, message).with_source(error)
+    })?;
+    if let Err(problem) = locator.check(&file) {
+        return Err(Error::new(
+            ErrorKind::Segment,
+            format!("`{name}` is not the segment that was meant: {problem}"),
+        )
+        .with_hint("another process has removed, replaced or changed the pool's file"));
+    }
+    let len = locator.file_len;
+    let map = || match access {
+        Access::Read | Access::Stage => Mapping::read_only(&file, len),
+        Access::Write => {
+            let mapping = Mapping::read_write(&file, len)?;
+            mapping.forbid(0, PAGE_BYTES)?;
+            if locator.kind == Some(Kind::Npy) {
+                mapping.forbid(len - PAGE_BYTES, PAGE_BYTES)?;
+            }
+            Ok(mapping)
+        }
+    };
+    let mapping = map().map_err(|error: io::Error| map_refused(&name, len, error))?;
+    Ok(Attachment { mapping, file, data_offset: locator.data_offset, data_len: locator.data_len })
+}
+
+impl Attachment {
+    /// The mapping of the whole file.
+    pub(crate) fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// The open file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Where the data start in the file and in its mapping.
+    pub(crate) fn data_offset(&self) -> usize {
+        self.data_offset
+    }
+
+    /// Number of bytes of data, as the locator said that this was attached with.
+    pub(crate) fn data_len(&self) -> usize {
+        self.data_len
+    }
+
+    /// The first byte of the data.
+    pub(crate) fn data_ptr(&self) -> *const u8 {
+        self.mapping.as_ptr().wrapping_add(self.data_offset)
+    }
+
+    /// The first byte of the data, for writing.
+    ///
+    /// # Panics
+    ///
+    /// Unless attached with [`Access::Write`].
+    pub(crate) fn data_mut_ptr(&self) -> *mut u8 {
+        self.mapping.as_mut_ptr().wrapping_add(self.data_offset)
+    }
+
+    /// Writes bytes of the data through the file, so that the mapping can stay read-only.
+    pub(crate) fn write_at(&self, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, (self.data_offset + offset) as u64)
+    }
+
+    /// Makes a raw segment at least `data_len` long, for a worker that spills: it creates no name, so the segment is reaped with
+    /// its run. What is new reads as zero. The mapping keeps its length.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` above all; also if the segment was attached only for reading.
+    pub(crate) fn grow_raw(&self, data_len: usize) -> io::Result<()> {
+        let too_large = || io::Error::from_raw_os_error(libc::EFBIG);
+        let wanted = Kind::Raw.file_len(data_len).ok_or_else(too_large)? as u64;
+        if space::file_size_limit().is_some_and(|limit| wanted > limit) {
+            return Err(too_large());
+        }
+        let old = self.file.metadata()?.len();
+        shm::reserve(&self.file, old, wanted)
+    }
+
+    /// Reads bytes of the data through the file.
+    pub(crate) fn read_at(&self, offset: usize, bytes: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(bytes, (self.data_offset + offset) as u64)
+    }
+}
+
+impl Place {
+    fn open(&self, write: bool) -> io::Result<File> {
+        let open = |path: &Path, flags: i32| {
+            let flags = flags | libc::O_CLOEXEC | libc::O_NONBLOCK;
+            OpenOptions::new().read(true).write(write).custom_flags(flags).open(path)
+        };
+        match self {
+            Self::Named { path, pid, fd } => match open(Path::new(OsStr::from_bytes(path)), libc::O_NOFOLLOW)
+            {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    open(&descriptor(*pid, *fd), 0).map_err(|_| error)
+                }
+                result => result,
+            },
+            Self::Memfd { pid, fd } => open(&descriptor(*pid, *fd), 0),
+            Self::File { path, .. } => open(Path::new(OsStr::from_bytes(path)), 0),
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Named { path, .. } | Self::File { path, .. } => String::from_utf8_lossy(path).into_owned(),
+            Self::Memfd { pid, fd } => descriptor(*pid, *fd).display().to_string(),
+        }
+    }
+}
+
+/// Where another process of the same user finds a descriptor of ours.
+fn descriptor(pid: u32, fd: i32) -> PathBuf {
+    format!("/proc/{pid}/fd/{fd}").into()
+}
+
+impl Locator {
+    /// Compares the open file with what was meant: nothing of it can change behind our back after that but its contents, or,
+    /// by a process of this very user, its length.
+    fn check(&self, file: &File) -> Result<(), String> {
+        let metadata = file.metadata().map_err(|error| error.to_string())?;
+        if !metadata.is_file() {
+            return Err("not a plain file".to_owned());
+        }
+        let data_end = self.data_offset.checked_add(self.data_len).ok_or("its size overflows")?;
+        if data_end > self.file_len {
+            return Err(format!("data that end at byte {data_end} of {}", self.file_len));
+        }
+        let (len, wanted) = (metadata.len(), self.file_len as u64);
+        let may_be_longer = self.kind != Some(Kind::Npy);
+        if len < wanted || (len > wanted && !may_be_longer) {
+            return Err(format!("it has {len} bytes, wanted {wanted}"));
+        }
+        let Some(kind) = self.kind else {
+            let Place::File { device, inode, .. } = self.place else {
+                return Err("a user's file without an identity".to_owned());
+            };
+            let same = (metadata.dev(), metadata.ino()) == (device, inode);
+            return if same { Ok(()) } else { Err("it is another file by now".to_owned()) };
+        };
+        if metadata.uid() != host::effective_uid() {
+            return Err(format!("it belongs to user {}, wanted {}", metadata.uid(), host::effective_uid()));
+        }
+        if metadata.mode() & 0o077 != 0 {
+            return Err(format!("its mode is {:o}, wanted 600", metadata.mode() & 0o7777));
+        }
+        if self.file_len < 2 * PAGE_BYTES && kind == Kind::Npy || self.file_len < PAGE_BYTES {
+            return Err(format!("{} bytes are too few for a segment", self.file_len));
+        }
+        if self.data_offset != PAGE_BYTES || self.data_len > kind.capacity(self.file_len) {
+            return Err("data outside of their pages".to_owned());
+        }
+        let control =
+            Control::read(file, kind.control_offset(self.file_len)).map_err(|error| error.to_string())?;
+        let wanted = Control { nonce: self.nonce, generation: self.generation, run: self.run.get() };
+        match control {
+            None => Err("no control page".to_owned()),
+            Some(found) if found != wanted => Err(format!(
+                "it is generation {} with nonce {:x} of run {}, wanted generation {} with nonce {:x} of run {}",
+                found.generation,
+                found.nonce,
+                RunId::new(found.run),
+                self.generation,
+                self.nonce,
+                self.run
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The segment: one block of shared memory with an owner.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::attach::{Locator, Place};
+use super::dtype::DType;
+use super::layout::{Kind, PAGE_BYTES};
+use super::leases::Leases;
+use super::names::Role;
+use super::npy::write_header;
+use super::run::Run;
+use super::storage::Storage;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::map::Mapping;
+use crate::sys::primitive::{AtomicUsize, Ordering};
+use crate::sys::shm;
+use crate::sys::view::checked_len_bytes;
+
+/// Recycled memory is zeroed by several threads from this size on, in pieces of it.
+const ZERO_BYTES: usize = 4 << 20;
+
+/// What the data of a new array are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// Zero.
+    Zero,
+    /// Whatever the memory held: the caller writes every byte before anyone else sees them.
+    CallerWrites,
+}
+
+/// A block of shared memory, as its owner sees it. Dropping it gives the memory back to its run.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    run: Arc<Run>,
+    /// Taken only by the destructor.
+    storage: Option<Storage>,
+    data_len: AtomicUsize,
+    /// Bytes that the run counts as in use for it.
+    charged: usize,
+    leases: Leases,
+}
+
+impl Segment {
+    /// An array: a `.npy` header, then the data.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Shape`] if the size overflows, [`ErrorKind::OutOfSpace`] if there is no room.
+    pub(crate) fn npy(run: &Arc<Run>, dtype: DType, shape: &[usize], fill: Fill) -> Result<Arc<Self>> {
+        let len = checked_len_bytes(shape, dtype.size_bytes()).ok_or_else(|| {
+            Error::new(ErrorKind::Shape, format!("the size of a {dtype} array of shape {shape:?} overflows"))
+        })?;
+        let header = write_header(dtype, shape, PAGE_BYTES);
+        if header.len() != PAGE_BYTES {
+            return Err(Error::new(
+                ErrorKind::Shape,
+                format!("an array of {} axes has too many", shape.len()),
+            ));
+        }
+        Self::obtain(run, Kind::Npy, len, &header, fill)
+    }
+
+    /// Scratch of `len_bytes` zero bytes, which can [grow](Self::grow_raw).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfSpace`] if there is no room.
+    pub(crate) fn raw(run: &Arc<Run>, len_bytes: usize) -> Result<Arc<Self>> {
+        Self::obtain(run, Kind::Raw, len_bytes, &[], Fill::Zero)
+    }
+
+    fn obtain(run: &Arc<Run>, kind: Kind, data_len: usize, header: &[u8], fill: Fill) -> Result<Arc<Self>> {
+        let (storage, was_used) = run.obtain(kind, data_len, header)?;
+        let segment = Self {
+            run: run.clone(),
+            charged: storage.file_len(),
+            storage: Some(storage),
+            data_len: AtomicUsize::new(data_len),
+            leases: Leases::default(),
+        };
+        if was_used && fill == Fill::Zero {
+            segment.zero()?;
+        }
+        Ok(Arc::new(segment))
+    }
+
+    fn zero(&self) -> Result<()> {
+        let mapping = self.mapping()?;
+        let end = PAGE_BYTES + self.data_len();
+        let n_pieces = self.data_len().div_ceil(ZERO_BYTES);
+        let piece =
+            |i: usize| mapping.zero(PAGE_BYTES + i * ZERO_BYTES..end.min(PAGE_BYTES + (i + 1) * ZERO_BYTES));
+        if n_pieces > 1 {
+            (0..n_pieces).into_par_iter().for_each(piece);
+        } else {
+            (0..n_pieces).for_each(piece);
+        }
+        Ok(())
+    }
+
+    /// Makes a raw segment at least `len_bytes` long. What is new reads as zero. Mappings keep their length: see
+    /// [`map_fresh`](Self::map_fresh).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfSpace`] if there is no room; the segment is as it was.
+    ///
+    /// # Panics
+    ///
+    /// If the segment is an array.
+    pub(crate) fn grow_raw(&self, len_bytes: usize) -> Result<()> {
+        let file_len = Kind::Raw.file_len(len_bytes).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Shape,
+                format!("a segment of {len_bytes} bytes is larger than any file can be"),
+            )
+        })?;
+        self.storage().grow(file_len)?;
+        self.data_len.fetch_max(len_bytes, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// What a worker needs to [`attach`](super::attach()).
+    pub(crate) fn locator(&self) -> Locator {
+        let (pid, fd) = (std::process::id(), self.file().as_raw_fd());
+        let place = match self.storage().path() {
+            Some(path) => Place::Named { path: path.as_os_str().as_bytes().to_owned(), pid, fd },
+            None => Place::Memfd { pid, fd },
+        };
+        let Role::Segment(generation) = self.storage().name.role else { unreachable!("named as a segment") };
+        Locator {
+            place,
+            kind: Some(self.storage().kind),
+            run: self.storage().name.run,
+            nonce: self.storage().nonce,
+            generation,
+            file_len: self.storage().file_len(),
+            data_offset: self.data_offset(),
+            data_len: self.data_len(),
+        }
+    }
+
+    /// Where the data start in the file and in its mapping.
+    pub(crate) fn data_offset(&self) -> usize {
+        PAGE_BYTES
+    }
+
+    /// Number of bytes of data.
+    pub(crate) fn data_len(&self) -> usize {
+        self.data_len.load(Ordering::Acquire)
+    }
+
+    /// This process's mapping of the whole file, for reading and writing, made when first asked for. It stays as long as it was
+    /// then.
+    pub(crate) fn mapping(&self) -> Result<&Mapping> {
+        self.storage().mapping()
+    }
+
+    /// One more mapping of the whole file, as long as it is now, even if a worker made it longer.
+    pub(crate) fn map_fresh(&self) -> Result<Mapping> {
+        self.storage().refresh_len().map_err(|error| self.failed("look at", error))?;
+        self.storage().map()
+    }
+
+    /// The first byte of the data in this process.
+    pub(crate) fn data_ptr(&self) -> Result<*mut u8> {
+        Ok(self.mapping()?.as_mut_ptr().wrapping_add(self.data_offset()))
+    }
+
+    /// The open file.
+    pub(crate) fn file(&self) -> &File {
+        &self.storage().file
+    }
+
+    /// Reads bytes of the data without mapping them. Beyond [`data_len`](Self::data_len) it reads what a worker made the file
+    /// longer by.
+    pub(crate) fn read_at(&self, offset: usize, bytes: &mut [u8]) -> Result<()> {
+        self.file().read_exact_at(bytes, self.position(offset)).map_err(|error| self.failed("read", error))
+    }
+
+    /// Writes bytes of the data without mapping them: half the cost of faulting fresh pages in.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the data.
+    pub(crate) fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
+        self.check(offset..offset + bytes.len());
+        self.file().write_all_at(bytes, self.position(offset)).map_err(|error| self.failed("write", error))
+    }
+
+    /// Gives the memory of whole pages in a range of the data back. They read as zero, and touching them takes memory that
+    /// nobody has reserved.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the data.
+    pub(crate) fn punch(&self, offset: usize, len: usize) -> Result<()> {
+        self.check(offset..offset + len);
+        shm::punch(self.file(), self.position(offset), len as u64).map_err(|error| self.failed("free", error))
+    }
+
+    /// Which jobs may touch which bytes of the data.
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// The run that it belongs to.
+    pub(crate) fn run(&self) -> &Arc<Run> {
+        &self.run
+    }
+
+    /// Its name, also in [`list`](super::list) and in `/proc/<pid>/maps`.
+    pub(crate) fn name(&self) -> String {
+        self.storage().name.to_string()
+    }
+
+    /// Where another process of this user can open it, for as long as it lives.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.storage()
+            .path()
+            .unwrap_or_else(|| format!("/proc/{}/fd/{}", std::process::id(), self.file().as_raw_fd()).into())
+    }
+
+    fn storage(&self) -> &Storage {
+        self.storage.as_ref().expect("taken only by the destructor")
+    }
+
+    fn position(&self, offset: usize) -> u64 {
+        (self.data_offset() + offset) as u64
+    }
+
+    fn check(&self, range: Range<usize>) {
+        assert!(range.end <= self.data_len(), "bytes {range:?} of a segment with {}", self.data_len());
+    }
+
+    fn failed(&self, verb: &str, error: io::Error) -> Error {
+        Error::io(format_args!("cannot {verb} segment `{}`", self.name()), error)
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // A job's record holds the segment for as long as it holds leases on it, so there is none now; should there be one all the
+        // same, a worker may still write, and the memory must not get another owner.
+        let reusable = self.leases.is_free();
+        if !reusable {
+            tracing::error!(segment = self.name(), "dropped under a lease; its memory is not used again");
+        }
+        if let Some(storage) = self.storage.take() {
+            self.run.give_back(storage, self.charged, reusable);
+        }
+    }
+}

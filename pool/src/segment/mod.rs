@@ -1,0 +1,50 @@
+//! Segments: named blocks of shared memory, the run they belong to, and what happens to them when their owner dies.
+//!
+//! The protocol (byte layout, creation, publication, lease, recycling, reaping, and the races between them) is written down
+//! in README.md beside this file. Data flow from top to bottom:
+//!
+//! | file | concept |
+//! |---|---|
+//! | `dtype` | types of elements, as NumPy names them |
+//! | `npy` | headers of `.npy` files |
+//! | `names` | the names of files in shared memory, and who may remove them |
+//! | `layout` | where header, data and control page lie in a segment's bytes |
+//! | `backing` | where segments live |
+//! | `manifest` | the locked file that says a run is alive |
+//! | `run` | one pool's segments: their places, numbers and lease |
+//! | `storage` | the file behind a segment, and how it is created |
+//! | `recycle` | the bounded list of files to be used again |
+//! | `block` | the segment itself |
+//! | `leases` | which rows which job may touch |
+//! | `attach` | what a worker needs to map a segment, and the checks |
+//! | `reap` | the end of what dead runs left behind |
+
+mod attach;
+mod backing;
+mod block;
+mod dtype;
+mod layout;
+mod leases;
+mod manifest;
+mod names;
+mod npy;
+pub(crate) mod reap;
+mod recycle;
+mod run;
+mod storage;
+
+pub(crate) use attach::{Access, Attachment, Locator, Place, attach};
+pub use backing::Backing;
+pub(crate) use block::{Fill, Segment};
+pub use dtype::DType;
+pub(crate) use layout::PAGE_BYTES;
+pub(crate) use leases::Leases;
+pub use names::RunId;
+pub use npy::NpyError;
+pub(crate) use npy::{Header, write_header};
+pub use reap::{RunInfo, SegmentInfo, list, list_in, reap, reap_in};
+pub(crate) use reap::{reap_directory, reap_run_when_free};
+pub(crate) use run::Run;
+
+#[cfg(test)]
+mod tests;

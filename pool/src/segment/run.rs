@@ -1,0 +1,244 @@
+//! One pool's segments: their places, their numbers and the lease that says they are alive.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::backing::Backing;
+use super::layout::Kind;
+use super::manifest::{Contents, Manifest};
+use super::names::RunId;
+use super::recycle::Shelf;
+use super::storage::{Plan, Storage};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::primitive::{AtomicU64, AtomicUsize, Ordering};
+use crate::sys::{fork, host, space};
+
+/// Where named shared memory lies.
+pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
+
+/// The owner of segments, alive for as long as anyone holds it: the pool, and every array.
+///
+/// Dropping the last handle unlinks what is left and then the manifests; in a child made by `fork` it does nothing.
+#[derive(Debug)]
+pub(crate) struct Run {
+    id: RunId,
+    owner: u32,
+    backing: Backing,
+    shared_memory: PathBuf,
+    next_number: AtomicU64,
+    /// Bytes of segments that have an owner.
+    live_bytes: AtomicUsize,
+    shelf: Mutex<Shelf>,
+    /// Home first. Dropped from the back, so that home, which names the others, goes last.
+    manifests: Mutex<Vec<Manifest>>,
+}
+
+impl Run {
+    /// Starts a run: publishes its manifests.
+    ///
+    /// # Errors
+    ///
+    /// If the backing cannot be used at all: [`ErrorKind::Io`], [`ErrorKind::InvalidArgument`].
+    pub(crate) fn create(backing: Backing) -> Result<Arc<Self>> {
+        Self::create_at(backing, Path::new(SHARED_MEMORY))
+    }
+
+    /// As [`create`](Self::create), with another directory for `/dev/shm`.
+    pub(crate) fn create_at(backing: Backing, shared_memory: &Path) -> Result<Arc<Self>> {
+        let id =
+            RunId::new(host::random_u64().map_err(|error| Error::io("cannot get random numbers", error))?);
+        let backing = match backing {
+            Backing::File(directory) => Backing::File(usable_directory(&directory)?),
+            Backing::Memfd if !host::descriptors_are_reachable() => {
+                let message = "workers cannot reach this process's memory files through /proc";
+                return Err(Error::new(ErrorKind::InvalidArgument, message)
+                    .with_hint("use Backing::Named: /proc is not mounted, or this process is not dumpable"));
+            }
+            backing => backing,
+        };
+        let mut contents = Contents::of_this_process();
+        if let Backing::File(directory) = &backing {
+            contents.directories.push(directory.clone());
+        }
+        let mut manifests = Vec::with_capacity(2);
+        let home = match Manifest::create(id, shared_memory, contents.clone()) {
+            Err(error) if backing == Backing::Named => {
+                let message = format_args!("cannot keep segments in {}", shared_memory.display());
+                return Err(
+                    Error::io(message, error).with_hint("let the pool use Backing::Memfd or Backing::File")
+                );
+            }
+            // Without shared memory the run still wants a place where its sockets are noted.
+            Err(_) => Manifest::create(id, &std::env::temp_dir(), contents.clone()).ok(),
+            Ok(home) => Some(home),
+        };
+        manifests.extend(home);
+        if let Backing::File(directory) = &backing {
+            let there = manifests.iter().any(|manifest| manifest.directory() == directory);
+            if !there {
+                let manifest = Manifest::create(id, directory, contents).map_err(|error| {
+                    Error::io(format_args!("cannot write to `{}`", directory.display()), error)
+                })?;
+                manifests.push(manifest);
+            }
+        }
+        Ok(Arc::new(Self {
+            id,
+            owner: fork::owner_pid(),
+            backing,
+            shared_memory: shared_memory.to_owned(),
+            next_number: AtomicU64::new(1),
+            live_bytes: AtomicUsize::new(0),
+            shelf: Mutex::default(),
+            manifests: Mutex::new(manifests),
+        }))
+    }
+
+    /// The run's identity, part of its segments' names.
+    pub(crate) fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// The directories with a manifest of this run: where a worker that survives its supervisor has to reap, in this order.
+    pub(crate) fn dirs(&self) -> Vec<PathBuf> {
+        self.manifests().iter().rev().map(|manifest| manifest.directory().to_owned()).collect()
+    }
+
+    /// Whether this process started the run, rather than being forked from the one that did.
+    pub(crate) fn owned_by_this_process(&self) -> bool {
+        !fork::is_forked(self.owner)
+    }
+
+    /// Notes a socket that is to be removed when the run dies. Without any place for a manifest this does nothing.
+    pub(crate) fn record_socket(&self, path: &Path) -> Result<()> {
+        match self.manifests().first_mut() {
+            Some(home) => {
+                home.record_socket(path).map_err(|error| Error::io("cannot write to the manifest", error))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the memory that waits to be used again back to the system.
+    pub(crate) fn trim(&self) {
+        let files = self.shelf().clear();
+        drop(files);
+    }
+
+    /// A file for a segment with `data_len` bytes, and whether it was used before.
+    pub(super) fn obtain(&self, kind: Kind, data_len: usize, header: &[u8]) -> Result<(Storage, bool)> {
+        let file_len = kind.file_len(data_len).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Shape,
+                format!("a segment of {data_len} bytes is larger than any file can be"),
+            )
+        })?;
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let plan = Plan { run: self.id, number, kind, file_len, header };
+        let recycled = self.shelf().take(kind, file_len);
+        let (storage, was_used) = match recycled.and_then(|storage| Self::renewed(storage, plan)) {
+            Some(storage) => (storage, true),
+            None => (self.create_file(plan)?, false),
+        };
+        self.live_bytes.fetch_add(storage.file_len(), Ordering::Relaxed);
+        Ok((storage, was_used))
+    }
+
+    fn renewed(mut storage: Storage, plan: Plan<'_>) -> Option<Storage> {
+        // A file that cannot be renamed (its name vanished) is given up for a new one.
+        storage.renew(plan).ok()?;
+        Some(storage)
+    }
+
+    /// Takes a file back, to be used again or dropped. `charged` is its length when it was handed out.
+    pub(super) fn give_back(&self, mut storage: Storage, charged: usize, reusable: bool) {
+        if !self.owned_by_this_process() {
+            return;
+        }
+        let live = self.live_bytes.fetch_sub(charged, Ordering::Relaxed) - charged;
+        // Workers may have made it longer.
+        let is_known = storage.refresh_len().is_ok();
+        if reusable && is_known {
+            storage.forget_short_mapping();
+            let over = self.shelf().put(storage, live);
+            drop(over);
+        }
+    }
+
+    fn create_file(&self, plan: Plan<'_>) -> Result<Storage> {
+        match self.create_file_once(plan) {
+            Err(error) if error.kind() == ErrorKind::OutOfSpace => {
+                self.trim();
+                self.create_file_once(plan)
+            }
+            result => result,
+        }
+    }
+
+    fn create_file_once(&self, plan: Plan<'_>) -> Result<Storage> {
+        match &self.backing {
+            Backing::Named => self.create_named(plan, &self.shared_memory, true),
+            Backing::File(directory) => self.create_named(plan, directory, false),
+            Backing::Memfd => Storage::memfd(plan),
+            Backing::Auto => match self.create_named(plan, &self.shared_memory, true) {
+                Err(error) if host::descriptors_are_reachable() => {
+                    tracing::debug!(%error, "using anonymous memory instead");
+                    Storage::memfd(plan)
+                }
+                result => result,
+            },
+        }
+    }
+
+    fn create_named(&self, plan: Plan<'_>, directory: &Path, in_memory: bool) -> Result<Storage> {
+        let mut manifests = self.manifests();
+        let Some(manifest) = manifests.iter_mut().find(|manifest| manifest.directory() == directory) else {
+            let message = format!("{} cannot be written to", directory.display());
+            return Err(Error::new(ErrorKind::Io, message)
+                .with_hint("let the pool use Backing::Memfd or Backing::File"));
+        };
+        manifest.ensure_visible().map_err(|error| {
+            Error::io(format_args!("cannot publish the manifest in {}", directory.display()), error)
+        })?;
+        drop(manifests);
+        Storage::named(plan, directory, in_memory)
+    }
+
+    fn manifests(&self) -> MutexGuard<'_, Vec<Manifest>> {
+        self.manifests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if !self.owned_by_this_process() {
+            return;
+        }
+        self.trim();
+        let manifests = std::mem::take(&mut *self.manifests());
+        for manifest in manifests.into_iter().rev() {
+            manifest.remove();
+        }
+    }
+}
+
+/// The directory by its real name, which stays right when the working directory changes.
+fn usable_directory(directory: &Path) -> Result<PathBuf> {
+    let wrong = |problem: String| {
+        Error::new(ErrorKind::InvalidArgument, format!("Backing::File(`{}`): {problem}", directory.display()))
+            .with_hint("give an existing directory that this user can write to")
+    };
+    let real = directory.canonicalize().map_err(|error| wrong(error.to_string()))?;
+    if !real.is_dir() {
+        return Err(wrong("not a directory".to_owned()));
+    }
+    let file_system = space::file_system(&real).map_err(|error| wrong(error.to_string()))?;
+    if file_system.read_only {
+        return Err(wrong("the file system is read-only".to_owned()));
+    }
+    Ok(real)
+}

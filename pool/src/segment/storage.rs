@@ -1,0 +1,271 @@
+//! The file behind a segment, and how it is created.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::layout::{Control, Kind};
+use super::names::{Name, Role, RunId};
+use crate::error::{Error, ErrorKind};
+use crate::sys::map::Mapping;
+use crate::sys::primitive::{AtomicUsize, Ordering};
+use crate::sys::{fork, host, shm, space};
+
+/// Allocations below this are not checked against the limits on memory: reading the kernel's files costs more than the pages.
+const CHECKED_FROM_BYTES: usize = 1 << 20;
+
+/// A file of shared memory that this process created. Dropped there, its name and its memory go.
+#[derive(Debug)]
+pub(super) struct Storage {
+    pub(super) file: File,
+    pub(super) kind: Kind,
+    /// Its directory, unless it is anonymous.
+    pub(super) directory: Option<PathBuf>,
+    in_memory: bool,
+    pub(super) name: Name,
+    pub(super) nonce: u64,
+    file_len: AtomicUsize,
+    mapping: OnceLock<Mapping>,
+    owner: u32,
+}
+
+/// What a new file is to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan<'a> {
+    pub(super) run: RunId,
+    pub(super) number: u64,
+    pub(super) kind: Kind,
+    pub(super) file_len: usize,
+    /// The bytes before the data, of an array.
+    pub(super) header: &'a [u8],
+}
+
+impl Plan<'_> {
+    pub(super) fn name(&self) -> Name {
+        Name::new(self.run, Role::Segment(self.number))
+    }
+
+    /// Everything before the data and the control page; what makes the file that of its new owner.
+    fn write(&self, file: &File, nonce: u64) -> io::Result<()> {
+        file.write_all_at(self.header, 0)?;
+        let control = Control { nonce, generation: self.number, run: self.run.get() };
+        control.write(file, self.kind.control_offset(self.file_len))
+    }
+}
+
+impl Storage {
+    /// Creates a file in a directory: nameless, with its space and header, and then visible.
+    pub(super) fn named(plan: Plan<'_>, directory: &Path, in_memory: bool) -> Result<Self, Error> {
+        check_room(plan, Some(directory), in_memory)?;
+        let create = || {
+            let (file, name) =
+                shm::create(directory, &Name::new(plan.run, Role::New(plan.number)).to_string())?;
+            shm::reserve(&file, 0, plan.file_len as u64)?;
+            let mut storage = Self::new(plan, file)?;
+            name.publish(&storage.file, &directory.join(plan.name().to_string()))?;
+            storage.directory = Some(directory.to_owned());
+            storage.in_memory = in_memory;
+            Ok(storage)
+        };
+        create().map_err(|error| refused(plan, Some(directory), error))
+    }
+
+    /// Creates anonymous memory.
+    pub(super) fn memfd(plan: Plan<'_>) -> Result<Self, Error> {
+        check_room(plan, None, true)?;
+        let create = || {
+            let file = shm::create_memfd(&plan.name().to_string())?;
+            shm::reserve(&file, 0, plan.file_len as u64)?;
+            shm::seal(&file, plan.kind == Kind::Raw)?;
+            Self::new(plan, file)
+        };
+        create().map_err(|error| refused(plan, None, error))
+    }
+
+    fn new(plan: Plan<'_>, file: File) -> io::Result<Self> {
+        let nonce = host::random_u64()?;
+        plan.write(&file, nonce)?;
+        Ok(Self {
+            file,
+            kind: plan.kind,
+            directory: None,
+            in_memory: true,
+            name: plan.name(),
+            nonce,
+            file_len: AtomicUsize::new(plan.file_len),
+            mapping: OnceLock::new(),
+            owner: fork::owner_pid(),
+        })
+    }
+
+    /// Makes this file that of a new owner: header and control page, then the name.
+    pub(super) fn renew(&mut self, plan: Plan<'_>) -> io::Result<()> {
+        Plan { file_len: self.file_len(), ..plan }.write(&self.file, self.nonce)?;
+        if let (Some(old), Some(directory)) = (self.path(), &self.directory) {
+            shm::rename_new(&old, &directory.join(plan.name().to_string()))?;
+        }
+        self.name = plan.name();
+        Ok(())
+    }
+
+    /// Length of the file in bytes.
+    pub(super) fn file_len(&self) -> usize {
+        self.file_len.load(Ordering::Acquire)
+    }
+
+    /// Makes the file longer, with the space behind it; never shorter.
+    pub(super) fn grow(&self, file_len: usize) -> Result<(), Error> {
+        assert_eq!(self.kind, Kind::Raw, "only raw segments grow");
+        let old = self.refresh_len().map_err(|error| Error::io("cannot look at a segment", error))?;
+        if old >= file_len {
+            return Ok(());
+        }
+        let Role::Segment(number) = self.name.role else { unreachable!("storage is named as a segment") };
+        let more = file_len - old;
+        let plan = Plan { run: self.name.run, number, kind: self.kind, file_len: more, header: &[] };
+        check_room(plan, self.directory.as_deref(), self.in_memory)?;
+        shm::reserve(&self.file, old as u64, file_len as u64)
+            .map_err(|error| refused(plan, self.directory.as_deref(), error))?;
+        self.file_len.fetch_max(file_len, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Looks at how long the file is: workers may have made it longer.
+    pub(super) fn refresh_len(&self) -> io::Result<usize> {
+        let len = usize::try_from(self.file.metadata()?.len()).map_err(io::Error::other)?;
+        Ok(self.file_len.fetch_max(len, Ordering::AcqRel).max(len))
+    }
+
+    /// Where others find the file by name; `None` if it is anonymous.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        self.directory.as_ref().map(|directory| directory.join(self.name.to_string()))
+    }
+
+    /// This process's mapping of the file, made when first asked for.
+    pub(super) fn mapping(&self) -> Result<&Mapping, Error> {
+        if let Some(mapping) = self.mapping.get() {
+            return Ok(mapping);
+        }
+        let mapping = self.map()?;
+        // Of two threads that map at the same time, one keeps its mapping and both use it.
+        Ok(self.mapping.get_or_init(|| mapping))
+    }
+
+    /// One more mapping of the file, as long as it is now.
+    pub(super) fn map(&self) -> Result<Mapping, Error> {
+        let len = self.file_len();
+        Mapping::read_write(&self.file, len).map_err(|error| map_refused(&self.name.to_string(), len, error))
+    }
+
+    /// Forgets a mapping that is shorter than the file has become.
+    pub(super) fn forget_short_mapping(&mut self) {
+        if self.mapping.get().is_some_and(|mapping| mapping.len() < self.file_len()) {
+            self.mapping = OnceLock::new();
+        }
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        if fork::is_forked(self.owner) {
+            return;
+        }
+        if let Some(path) = self.path() {
+            let _ = fs::remove_file(path);
+        }
+        // Workers may still have it mapped, in their caches: without its name the memory would stay until they look.
+        let _ = shm::punch(&self.file, 0, self.file_len() as u64);
+    }
+}
+
+/// Refuses what would run into a limit that is not answered by an error.
+fn check_room(plan: Plan<'_>, directory: Option<&Path>, in_memory: bool) -> Result<(), Error> {
+    let need = plan.file_len as u64;
+    if let Some(limit) = space::file_size_limit().filter(|&limit| need > limit) {
+        let message =
+            format!("segment `{}` needs {need} bytes; this process may write files of {limit}", plan.name());
+        return Err(
+            Error::new(ErrorKind::OutOfSpace, message).with_hint("lift the limit with `ulimit -f unlimited`")
+        );
+    }
+    if let Some(directory) = directory {
+        let free = space::file_system(directory).map_or(u64::MAX, |found| found.free_bytes);
+        if free < need {
+            return Err(out_of_space(plan, Some(directory), Some(free)));
+        }
+    }
+    if !in_memory || plan.file_len < CHECKED_FROM_BYTES {
+        return Ok(());
+    }
+    if let Some(headroom) = space::cgroup_headroom().filter(|headroom| headroom.bytes < need) {
+        let message = format!(
+            "segment `{}` needs {need} bytes; the control group {} has {} left before its memory limit",
+            plan.name(),
+            headroom.group.display(),
+            headroom.bytes
+        );
+        let hint = "raise the limit of the container or service, or keep arrays on disk with Backing::File";
+        return Err(Error::new(ErrorKind::OutOfSpace, message).with_hint(hint));
+    }
+    match space::machine_headroom() {
+        Some(free) if free < need => Err(out_of_space(plan, None, Some(free))),
+        _ => Ok(()),
+    }
+}
+
+/// Says what a failure to create means.
+fn refused(plan: Plan<'_>, directory: Option<&Path>, error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => {
+            let free = directory.and_then(|directory| space::file_system(directory).ok());
+            out_of_space(plan, directory, free.map(|found| found.free_bytes)).with_source(error)
+        }
+        Some(libc::ENOMEM) => out_of_space(plan, directory, None).with_source(error),
+        Some(libc::EMFILE | libc::ENFILE) => {
+            let message =
+                format!("segment `{}` needs a file descriptor, and all are in use: {error}", plan.name());
+            Error::new(ErrorKind::OutOfSpace, message)
+                .with_hint(
+                    "each array needs one: hold fewer arrays at a time, or raise the limit with `ulimit -n`",
+                )
+                .with_source(error)
+        }
+        _ => {
+            let place =
+                directory.map_or_else(|| "anonymous memory".to_owned(), |path| path.display().to_string());
+            Error::io(format_args!("cannot create segment `{}` in {place}", plan.name()), error)
+        }
+    }
+}
+
+fn out_of_space(plan: Plan<'_>, directory: Option<&Path>, free: Option<u64>) -> Error {
+    let place =
+        directory.map_or_else(|| "the machine's memory".to_owned(), |path| path.display().to_string());
+    let mut message = format!("segment `{}` needs {} bytes; {place} has ", plan.name(), plan.file_len);
+    match free {
+        Some(free) => message.push_str(&format!("{free} free")),
+        None => message.push_str("not so much left"),
+    }
+    let hint = match directory {
+        Some(path) if path.starts_with("/dev/shm") => {
+            "free some of it (`ls -l /dev/shm`, `ndpool reap`), give a container more with --shm-size, or let the pool use \
+             Backing::Memfd or Backing::File"
+        }
+        Some(_) => "free some of it, or give the pool another directory with Backing::File",
+        None => "drop arrays that are not needed any more, or keep them on disk with Backing::File",
+    };
+    Error::new(ErrorKind::OutOfSpace, message).with_hint(hint)
+}
+
+/// Says what a failure to map means.
+pub(super) fn map_refused(name: &str, len: usize, error: io::Error) -> Error {
+    if error.raw_os_error() == Some(libc::ENOMEM) {
+        let message = format!("no address space to map the {len} bytes of `{name}`: {error}");
+        return Error::new(ErrorKind::OutOfSpace, message)
+            .with_hint("look at the limits on address space (`ulimit -v`) and mappings (vm.max_map_count)")
+            .with_source(error);
+    }
+    Error::io(format_args!("cannot map the {len} bytes of `{name}`"), error)
+}

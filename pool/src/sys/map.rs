@@ -1,0 +1,234 @@
+//! Shared mappings of files.
+//!
+//! A [`Mapping`] hands out raw pointers, atomics and copies, never a reference to plain bytes: another process may write them
+//! at any moment. It is not inherited by a child made by `fork` (`MADV_DONTFORK`), since such a child would go on writing
+//! after its parent, a worker, was declared dead and its blocks were given to others.
+
+use std::fs::File;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::ops::Range;
+use std::ptr::{self, NonNull};
+
+use memmap2::{Advice, MmapOptions, MmapRaw};
+use nix::sys::mman::{ProtFlags, mprotect};
+
+use super::fork;
+use super::primitive::{AtomicU32, AtomicU64};
+
+/// A shared mapping of the first bytes of a file; unmapped when dropped.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    raw: ManuallyDrop<MmapRaw>,
+    writable: bool,
+    owner: u32,
+}
+
+impl Mapping {
+    /// Maps the first `len` bytes of `file` for reading.
+    pub(crate) fn read_only(file: &File, len: usize) -> io::Result<Self> {
+        Self::new(MmapOptions::new().len(len).map_raw_read_only(file)?, false)
+    }
+
+    /// Maps the first `len` bytes of `file` for reading and writing.
+    pub(crate) fn read_write(file: &File, len: usize) -> io::Result<Self> {
+        Self::new(MmapOptions::new().len(len).map_raw(file)?, true)
+    }
+
+    fn new(raw: MmapRaw, writable: bool) -> io::Result<Self> {
+        let mapping = Self { raw: ManuallyDrop::new(raw), writable, owner: fork::owner_pid() };
+        mapping.raw.advise(Advice::DontFork)?;
+        Ok(mapping)
+    }
+
+    /// Length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// The first byte.
+    pub(crate) fn as_ptr(&self) -> *const u8 {
+        self.raw.as_ptr()
+    }
+
+    /// The first byte, for writing.
+    ///
+    /// # Panics
+    ///
+    /// If the mapping is read-only.
+    pub(crate) fn as_mut_ptr(&self) -> *mut u8 {
+        assert!(self.writable, "this mapping is read-only");
+        self.raw.as_mut_ptr()
+    }
+
+    /// Makes the whole pages inside `offset..offset + len` inaccessible to this process, as a guard.
+    ///
+    /// Pages that lie only partly inside are left alone, so that a machine with larger pages has fewer guards, not fewer data.
+    pub(crate) fn forbid(&self, offset: usize, len: usize) -> io::Result<()> {
+        self.check(offset, len);
+        let page = page_size();
+        let first = offset.next_multiple_of(page);
+        let last = (offset + len) / page * page;
+        if first >= last {
+            return Ok(());
+        }
+        // SAFETY: `first` lies within the mapping, by the check above.
+        let start = unsafe { self.raw.as_mut_ptr().add(first) };
+        let start = NonNull::new(start.cast()).expect("a mapping is not at address zero");
+        // SAFETY: start and length are whole pages of this mapping, which lives as long as `self`. Nobody holds a reference
+        // to bytes in them: this type gives out none but to atomics, whose owners do not forbid them.
+        unsafe { mprotect(start, last - first, ProtFlags::PROT_NONE) }?;
+        Ok(())
+    }
+
+    /// `n` words of 32 bits that start `offset` bytes into the mapping.
+    ///
+    /// # Panics
+    ///
+    /// If they reach beyond the mapping, if `offset` is not a multiple of 4, or if the mapping is read-only.
+    pub(crate) fn atomics_u32(&self, offset: usize, n: usize) -> &[AtomicU32] {
+        let first = self.words(offset, n, size_of::<AtomicU32>()).cast();
+        // SAFETY: `words` checked bounds and alignment; any bytes are a valid word; the memory stays mapped and writable
+        // while `self` is borrowed; and all access by other processes to protocol words is atomic too.
+        unsafe { std::slice::from_raw_parts(first, n) }
+    }
+
+    /// `n` words of 64 bits that start `offset` bytes into the mapping.
+    ///
+    /// # Panics
+    ///
+    /// If they reach beyond the mapping, if `offset` is not a multiple of 8, or if the mapping is read-only.
+    pub(crate) fn atomics_u64(&self, offset: usize, n: usize) -> &[AtomicU64] {
+        let first = self.words(offset, n, size_of::<AtomicU64>()).cast();
+        // SAFETY: as in `atomics_u32`.
+        unsafe { std::slice::from_raw_parts(first, n) }
+    }
+
+    fn words(&self, offset: usize, n: usize, size: usize) -> *const u8 {
+        let len = n.checked_mul(size).expect("the number of words overflows");
+        self.check(offset, len);
+        assert!(offset.is_multiple_of(size), "words of {size} bytes at offset {offset}");
+        // SAFETY: `check` showed that `offset` lies within the mapping.
+        unsafe { self.as_mut_ptr().add(offset) }
+    }
+
+    /// Copies bytes out.
+    ///
+    /// Bytes that another process writes meanwhile may be old or new, each by itself; whoever reads such bytes checks them.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the mapping.
+    pub(crate) fn read_bytes(&self, offset: usize, bytes: &mut [u8]) {
+        self.check(offset, bytes.len());
+        // SAFETY: `check` showed that `offset` lies within the mapping.
+        let source = unsafe { self.as_ptr().add(offset) };
+        // SAFETY: source and target are valid for `bytes.len()` bytes, and private and shared memory do not overlap.
+        unsafe { ptr::copy_nonoverlapping(source, bytes.as_mut_ptr(), bytes.len()) };
+    }
+
+    /// Copies bytes in.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the mapping, or if the mapping is read-only.
+    pub(crate) fn write_bytes(&self, offset: usize, bytes: &[u8]) {
+        self.check(offset, bytes.len());
+        // SAFETY: `check` showed that `offset` lies within the mapping.
+        let target = unsafe { self.as_mut_ptr().add(offset) };
+        // SAFETY: source and target are valid for `bytes.len()` bytes, and private and shared memory do not overlap.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+    }
+
+    /// Sets the bytes of a range to zero.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the mapping, or if the mapping is read-only.
+    pub(crate) fn zero(&self, range: Range<usize>) {
+        let len = range.end.saturating_sub(range.start);
+        self.check(range.start, len);
+        // SAFETY: `check` showed that the range's start lies within the mapping.
+        let target = unsafe { self.as_mut_ptr().add(range.start) };
+        // SAFETY: the target is valid for `len` bytes.
+        unsafe { ptr::write_bytes(target, 0, len) };
+    }
+
+    fn check(&self, offset: usize, len: usize) {
+        let fits = offset.checked_add(len).is_some_and(|end| end <= self.len());
+        assert!(fits, "{len} bytes at offset {offset} of a mapping of {} bytes", self.len());
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // A forked child did not inherit the mapping; something else may live at its addresses by now.
+        if fork::is_forked(self.owner) {
+            return;
+        }
+        // SAFETY: `raw` is not used again, since this is the destructor of its only owner.
+        unsafe { ManuallyDrop::drop(&mut self.raw) };
+    }
+}
+
+/// Size of a page in bytes.
+pub(crate) fn page_size() -> usize {
+    use nix::unistd::{SysconfVar, sysconf};
+    static SIZE: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| {
+        let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+        size.and_then(|size| usize::try_from(size).ok()).unwrap_or(4096)
+    });
+    *SIZE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(len: u64) -> File {
+        let file =
+            File::from(nix::sys::memfd::memfd_create("map", nix::sys::memfd::MFdFlags::MFD_CLOEXEC).unwrap());
+        file.set_len(len).unwrap();
+        file
+    }
+
+    #[test]
+    fn what_is_written_through_one_mapping_is_read_through_another() {
+        let file = file(8192);
+        let writer = Mapping::read_write(&file, 8192).unwrap();
+        let reader = Mapping::read_only(&file, 8192).unwrap();
+        writer.write_bytes(4090, b"across pages");
+        let mut bytes = [0; 12];
+        reader.read_bytes(4090, &mut bytes);
+        assert_eq!(&bytes, b"across pages");
+        writer.zero(4090..4096);
+        reader.read_bytes(4090, &mut bytes);
+        assert_eq!(&bytes, b"\0\0\0\0\0\0 pages");
+    }
+
+    #[test]
+    fn an_empty_mapping_works() {
+        let mapping = Mapping::read_only(&file(0), 0).unwrap();
+        assert_eq!(mapping.len(), 0);
+        mapping.read_bytes(0, &mut []);
+        mapping.forbid(0, 0).unwrap();
+    }
+
+    #[test]
+    #[should_panic(expected = "4 bytes at offset 8190 of a mapping of 8192 bytes")]
+    fn a_range_beyond_the_end_is_refused() {
+        Mapping::read_only(&file(8192), 8192).unwrap().read_bytes(8190, &mut [0; 4]);
+    }
+
+    #[test]
+    #[should_panic(expected = "words of 8 bytes at offset 4")]
+    fn misaligned_words_are_refused() {
+        Mapping::read_write(&file(8192), 8192).unwrap().atomics_u64(4, 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "read-only")]
+    fn words_of_a_read_only_mapping_are_refused() {
+        Mapping::read_only(&file(8192), 8192).unwrap().atomics_u32(0, 1);
+    }
+}

@@ -1,0 +1,34 @@
+//! The operating system: everything `unsafe` of the crate, and everything that only Linux has.
+//!
+//! The modules above are written against the functions of this one. It offers mechanisms and takes no decisions: which name a
+//! file gets, who may write where and when, and what a failure means to the user are the business of `segment`, `array` and
+//! the rest. Another platform is another set of these files.
+//!
+//! | file | concept |
+//! |---|---|
+//! | `primitive` | atomics and the futex; the module that a model checker replaces |
+//! | `map` | shared mappings of files, copied from and to by raw pointers |
+//! | `view` | typed `ndarray` views on mapped memory |
+//! | `shm` | files without a name, their space, and their publication under a name |
+//! | `space` | how much room there is: file system, control groups, resource limits |
+//! | `lock` | the kernel lock that says a process is alive |
+//! | `fork` | what a child made by `fork` must not inherit |
+//! | `host` | random numbers and the identity of machine, boot and process |
+//!
+//! # Rules
+//!
+//! - One unsafe operation per block, each with the proof of what the called function asks for.
+//! - No reference is ever made to memory that another process may write at that moment: copies go by raw pointers, words go
+//!   by atomics, and a typed view is made only by a caller that holds a lease for its range.
+//! - In a child made by `fork` every destructor here does nothing: mappings were never inherited (`MADV_DONTFORK`), locks
+//!   were closed by the fork handler.
+#![allow(unsafe_code, reason = "the only module with unsafe code; each block is argued")]
+
+pub(crate) mod fork;
+pub(crate) mod host;
+pub(crate) mod lock;
+pub(crate) mod map;
+pub(crate) mod primitive;
+pub(crate) mod shm;
+pub(crate) mod space;
+pub(crate) mod view;

@@ -8,7 +8,7 @@ use syn::{Error, Result};
 
 /// Expands `#[ndpool::main]`.
 pub fn expand_main(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let krate = Options::of_entry(options)?.krate;
+    let krate = Options::of_entry(options)?.krate.at(Span::mixed_site());
     let mut function = Function::from_item("ndpool::main", item)?;
     if let Some(asyncness) = &function.sig.asyncness {
         return Err(Error::new_spanned(
@@ -25,7 +25,7 @@ pub fn expand_main(options: TokenStream, item: TokenStream) -> Result<TokenStrea
 
 /// Expands `#[ndpool::test]`.
 pub fn expand_test(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let krate = Options::of_entry(options)?.krate;
+    let krate = Options::of_entry(options)?.krate.at(Span::mixed_site());
     let mut function = Function::from_item("ndpool::test", item)?;
     if let Some(asyncness) = &function.sig.asyncness {
         return Err(Error::new_spanned(

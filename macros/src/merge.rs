@@ -1,6 +1,6 @@
 //! `derive(Merge)`: a struct merges field by field.
 
-use crate::options::{default_crate, once};
+use crate::options::{CratePath, once};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use std::collections::HashSet;
@@ -34,7 +34,7 @@ pub fn expand(item: TokenStream) -> Result<TokenStream> {
     Ok(implementation(&input, fields, &krate))
 }
 
-fn crate_of(attrs: &[Attribute]) -> Result<Path> {
+fn crate_of(attrs: &[Attribute]) -> Result<CratePath> {
     let mut krate = None;
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("merge")) {
         attr.parse_nested_meta(|meta| {
@@ -45,20 +45,22 @@ fn crate_of(attrs: &[Attribute]) -> Result<Path> {
             }
         })?;
     }
-    Ok(krate.unwrap_or_else(default_crate))
+    Ok(CratePath(krate))
 }
 
-fn implementation(input: &DeriveInput, fields: &Fields, krate: &Path) -> TokenStream {
+fn implementation(input: &DeriveInput, fields: &Fields, krate: &CratePath) -> TokenStream {
     let name = &input.ident;
     let site = Span::mixed_site();
     let later = Ident::new(if fields.is_empty() { "_later" } else { "later" }, site);
     let merges = fields.members().zip(fields).map(|(member, field)| {
         // The span makes the compiler point at the type that cannot be merged.
         let span = site.located_at(field.ty.span());
+        let krate = krate.at(span);
         quote_spanned!(span=> #krate::Merge::merge(&mut self.#member, #later.#member);)
     });
     let generics = with_bounds(&input.generics, fields, krate);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let krate = krate.at(site);
     quote_spanned! {site=>
         #[automatically_derived]
         impl #impl_generics #krate::Merge for #name #type_generics #where_clause {
@@ -72,10 +74,11 @@ fn implementation(input: &DeriveInput, fields: &Fields, krate: &Path) -> TokenSt
 /// The struct's generics with `Field: Merge` for every field whose type names a type parameter.
 ///
 /// The bound is on the field's type, not on the parameter: `Sum<T>` merges for a `T` that is no `Merge` itself.
-fn with_bounds(generics: &Generics, fields: &Fields, krate: &Path) -> Generics {
+fn with_bounds(generics: &Generics, fields: &Fields, krate: &CratePath) -> Generics {
     let mut bounded = generics.clone();
     let params: HashSet<String> = generics.type_params().map(|param| param.ident.to_string()).collect();
     let mut seen = HashSet::new();
+    let krate = krate.at(Span::mixed_site());
     for ty in fields.iter().map(|field| &field.ty) {
         if mentions(ty, &params) && seen.insert(ty.to_token_stream().to_string()) {
             bounded.make_where_clause().predicates.push(parse_quote!(#ty: #krate::Merge));

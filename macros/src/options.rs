@@ -1,14 +1,15 @@
 //! What stands in the parentheses of an attribute: `#[task(name = "…", crate = path)]`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote_spanned};
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
-use syn::{Error, LitStr, Path, Result, parse_quote};
+use syn::{Error, LitStr, Path, Result};
 
 /// The options of one attribute.
 pub struct Options {
-    /// Where ndpool is found: `::ndpool` unless `crate = path` says otherwise.
-    pub krate: Path,
+    /// Where ndpool is found.
+    pub krate: CratePath,
     /// The task's name, where `name = "…"` gives one.
     pub name: Option<LitStr>,
 }
@@ -42,13 +43,30 @@ impl Options {
         if let Some(name) = &name {
             check_name(name)?;
         }
-        Ok(Self { krate: krate.unwrap_or_else(default_crate), name })
+        Ok(Self { krate: CratePath(krate), name })
     }
 }
 
-/// Where ndpool is found unless an option says otherwise.
-pub fn default_crate() -> Path {
-    parse_quote!(::ndpool)
+/// Where ndpool is found: `::ndpool`, unless `crate = path` says otherwise.
+pub struct CratePath(pub Option<Path>);
+
+impl CratePath {
+    /// The path, placed at `span`, so that an error about what it leads to is shown there.
+    pub fn at(&self, span: Span) -> TokenStream {
+        match &self.0 {
+            Some(path) => respan(path.to_token_stream(), span),
+            None => quote_spanned!(span=> ::ndpool),
+        }
+    }
+}
+
+/// The tokens where `span` is, with their own meaning.
+fn respan(tokens: TokenStream, span: Span) -> TokenStream {
+    let place = |mut token: TokenTree| {
+        token.set_span(token.span().located_at(span));
+        token
+    };
+    tokens.into_iter().map(place).collect()
 }
 
 /// Reads `key = value` into `slot`, which must still be empty.
@@ -75,7 +93,7 @@ fn check_name(name: &LitStr) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quote::{ToTokens, quote};
+    use quote::quote;
 
     fn refusal(tokens: TokenStream) -> String {
         Options::of_task(tokens).err().expect("must be refused").to_string()
@@ -84,10 +102,10 @@ mod tests {
     #[test]
     fn defaults_and_overrides() {
         let options = Options::of_task(quote!()).unwrap();
-        assert_eq!(options.krate.to_token_stream().to_string(), quote!(::ndpool).to_string());
+        assert_eq!(options.krate.at(Span::call_site()).to_string(), quote!(::ndpool).to_string());
         assert!(options.name.is_none());
         let options = Options::of_task(quote!(name = "saxpy/v2", crate = crate::inner)).unwrap();
-        assert_eq!(options.krate.to_token_stream().to_string(), quote!(crate::inner).to_string());
+        assert_eq!(options.krate.at(Span::call_site()).to_string(), quote!(crate::inner).to_string());
         assert_eq!(options.name.unwrap().value(), "saxpy/v2");
     }
 

@@ -28,7 +28,7 @@ use quote::{format_ident, quote, quote_spanned};
 use std::collections::HashSet;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{GenericArgument, Generics, Ident, PathArguments, Result, Type, Visibility, parse_quote};
+use syn::{GenericArgument, Generics, Ident, PathArguments, Result, Type, Visibility, parse_quote, parse_quote_spanned};
 
 /// Expands `#[task]`.
 pub fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -47,7 +47,7 @@ struct Expansion {
 
 impl Expansion {
     fn new(signature: TaskSignature, options: Options) -> Self {
-        let names = constructor_names(&signature.params);
+        let names = constructor_names(&signature);
         Self { signature, options, names }
     }
 
@@ -73,7 +73,7 @@ impl Expansion {
 
     /// `fn saxpy<'call, T>(a: f64, …) -> Call<'call, ()> where …`
     fn constructor_signature(&self) -> TokenStream {
-        let krate = &self.options.krate;
+        let krate = self.krate(Span::mixed_site());
         let name = &self.signature.function.sig.ident;
         let generics = self.static_generics();
         let (type_params, where_clause) = (&generics.params, &generics.where_clause);
@@ -94,20 +94,21 @@ impl Expansion {
     }
 
     fn constructor_type(&self, param: &Param) -> Option<TokenStream> {
-        let krate = &self.options.krate;
         match &param.kind {
             Kind::Block => None,
             Kind::Value(ty) => Some(quote!(#ty)),
             Kind::Borrowed(ty) => Some(quote!(&#ty)),
             Kind::Array(array) => {
                 let span = at(&param.ty);
+                let krate = self.krate(span);
                 let (elem, dim) = (self.elem(array), self.dim(array, span));
                 // An array of any rank is taken as one of dynamic rank.
                 let dim = match &array.source {
                     Source::Named { rank: Rank::Any, .. } => quote!(),
                     _ => quote_spanned!(span=> , Dim = #dim),
                 };
-                let bound = if array.access.is_mut() { quote!(IntoRowsMut) } else { quote!(IntoRows) };
+                let bound = if array.access.is_mut() { "IntoRowsMut" } else { "IntoRows" };
+                let bound = Ident::new(bound, span);
                 Some(quote_spanned!(span=> impl #krate::#bound<'call, Elem = #elem #dim>))
             }
         }
@@ -131,7 +132,7 @@ impl Expansion {
 
     /// `impl Task for __Task { … }`
     fn implementation(&self) -> TokenStream {
-        let krate = &self.options.krate;
+        let krate = self.krate(Span::mixed_site());
         let site = Span::mixed_site();
         let generics = self.static_generics();
         let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
@@ -160,7 +161,7 @@ impl Expansion {
     fn read(&self, index: usize, param: &Param) -> TokenStream {
         let span = at(&param.ty);
         let args = Ident::new("args", Span::mixed_site());
-        let arg = argument(index);
+        let arg = argument(index, param);
         match &param.kind {
             Kind::Block => quote_spanned!(span=> let #arg = #args.block();),
             Kind::Value(ty) => quote_spanned!(span=> let #arg = #args.value::<#ty>()?;),
@@ -183,13 +184,12 @@ impl Expansion {
 
     /// `Ok(saxpy(arg0, arg1, arg2))`
     fn call(&self) -> TokenStream {
-        let krate = &self.options.krate;
         let sig = &self.signature.function.sig;
         let name = &sig.ident;
         let turbofish = sig.generics.split_for_impl().1;
         let turbofish = turbofish.as_turbofish();
         let passed = self.signature.params.iter().enumerate().map(|(i, param)| {
-            let arg = argument(i);
+            let arg = argument(i, param);
             match &param.kind {
                 Kind::Array(Array { form: Form::Ref, access, .. }) => {
                     let span = at(&param.ty);
@@ -198,10 +198,11 @@ impl Expansion {
                 _ => quote!(#arg),
             }
         });
-        let call = quote!(#name #turbofish(#(#passed),*));
+        let call = quote_spanned!(at(name)=> #name #turbofish(#(#passed),*));
         match &self.signature.output {
             Output::Fallible { result, .. } => {
                 let span = at(result);
+                let krate = self.krate(span);
                 quote_spanned!(span=> <#result as #krate::__private::Fallible>::into_task_result(#call))
             }
             _ => quote_spanned!(Span::mixed_site()=> ::core::result::Result::Ok(#call)),
@@ -213,7 +214,7 @@ impl Expansion {
         if !self.signature.function.sig.generics.params.is_empty() {
             return TokenStream::new();
         }
-        let krate = &self.options.krate;
+        let krate = self.krate(Span::mixed_site());
         quote_spanned! {Span::mixed_site()=>
             #krate::__private::inventory::submit! { #krate::__private::Registered::of::<__Task>() }
         }
@@ -221,7 +222,7 @@ impl Expansion {
 
     /// `CallBuilder::<__Task>::new().value(&a).rows(x).merged()`
     fn build(&self) -> TokenStream {
-        let krate = &self.options.krate;
+        let krate = self.krate(Span::mixed_site());
         let type_generics = self.signature.function.sig.generics.split_for_impl().1;
         let turbofish = type_generics.as_turbofish();
         let pushes = self.with_names().filter_map(|(name, param)| {
@@ -272,12 +273,13 @@ impl Expansion {
 
     /// What a call yields, as the trait sees it.
     fn output(&self) -> TokenStream {
-        let krate = &self.options.krate;
         match &self.signature.output {
             Output::Unit => quote!(()),
             Output::Plain(ty) => quote!(#ty),
             Output::Fallible { result, .. } => {
-                quote_spanned!(at(result)=> <#result as #krate::__private::Fallible>::Ok)
+                let span = at(result);
+                let krate = self.krate(span);
+                quote_spanned!(span=> <#result as #krate::__private::Fallible>::Ok)
             }
         }
     }
@@ -290,6 +292,11 @@ impl Expansion {
         }
     }
 
+    /// Where ndpool is found, placed at `span`.
+    fn krate(&self, span: Span) -> TokenStream {
+        self.options.krate.at(span)
+    }
+
     fn elem(&self, array: &Array) -> TokenStream {
         match &array.source {
             Source::Named { elem, .. } => quote!(#elem),
@@ -298,7 +305,7 @@ impl Expansion {
     }
 
     fn dim(&self, array: &Array, span: Span) -> TokenStream {
-        let krate = &self.options.krate;
+        let krate = self.krate(span);
         match &array.source {
             Source::Named { rank: Rank::Fixed(n), .. } => {
                 let dim = format_ident!("Ix{n}", span = span);
@@ -312,8 +319,8 @@ impl Expansion {
 
     /// `<Img<'static> as View>::Elem`
     fn projection(&self, alias: &Type, item: &str) -> TokenStream {
-        let krate = &self.options.krate;
         let span = at(alias);
+        let krate = self.krate(span);
         let alias = with_static(alias);
         let item = Ident::new(item, span);
         quote_spanned!(span=> <#alias as #krate::__private::View>::#item)
@@ -330,8 +337,8 @@ fn at(place: &impl Spanned) -> Span {
 }
 
 /// The variable that holds a decoded argument.
-fn argument(index: usize) -> Ident {
-    Ident::new(&format!("arg{index}"), Span::mixed_site())
+fn argument(index: usize, param: &Param) -> Ident {
+    Ident::new(&format!("arg{index}"), at(&param.ty))
 }
 
 /// `Img` and `Img<'_>` become `Img<'static>`, so that they can stand outside of a signature.
@@ -340,9 +347,11 @@ fn with_static(alias: &Type) -> Type {
     let Type::Path(path) = &mut alias else { return alias };
     let Some(segment) = path.path.segments.last_mut() else { return alias };
     match &mut segment.arguments {
-        PathArguments::None => segment.arguments = PathArguments::AngleBracketed(parse_quote!(<'static>)),
+        PathArguments::None => {
+            segment.arguments = PathArguments::AngleBracketed(parse_quote_spanned!(segment.ident.span()=> <'static>));
+        }
         PathArguments::AngleBracketed(arguments) => {
-            let lifetime = parse_quote!('static);
+            let lifetime = parse_quote_spanned!(segment.ident.span()=> 'static);
             match arguments.args.first_mut() {
                 Some(first @ GenericArgument::Lifetime(_)) => *first = lifetime,
                 _ => arguments.args.insert(0, lifetime),
@@ -354,10 +363,12 @@ fn with_static(alias: &Type) -> Type {
 }
 
 /// The names that the constructor shows: those of the task, without leading underscores and without doubles.
-fn constructor_names(params: &[Param]) -> Vec<Ident> {
-    let mut taken = HashSet::new();
+///
+/// The task's own name is taken: inside the constructor it is the function.
+fn constructor_names(signature: &TaskSignature) -> Vec<Ident> {
+    let mut taken = HashSet::from([signature.function.sig.ident.unraw().to_string()]);
     let mut names = Vec::new();
-    for (i, param) in params.iter().enumerate() {
+    for (i, param) in signature.params.iter().enumerate() {
         let (text, span) = match &param.name {
             Some(name) => (name.unraw().to_string(), at(name)),
             None => (String::new(), at(&param.ty)),

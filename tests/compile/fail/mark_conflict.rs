@@ -1,10 +1,9 @@
 //! An array is split or seen whole.
 
-use ndarray::prelude::*;
 use ndpool::task;
 
 #[task]
-fn total(#[rows] #[whole] x: ArrayView1<f64>) {
+fn total(#[rows] #[whole] x: ndarray::ArrayView1<f64>) {
     let _ = x;
 }
 

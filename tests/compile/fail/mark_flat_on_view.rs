@@ -1,10 +1,9 @@
 //! `#[flat]` is for slices.
 
-use ndarray::prelude::*;
 use ndpool::task;
 
 #[task]
-fn total(#[flat] x: ArrayView1<f64>) {
+fn total(#[flat] x: ndarray::ArrayView1<f64>) {
     let _ = x;
 }
 

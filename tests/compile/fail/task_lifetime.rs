@@ -1,10 +1,9 @@
 //! A view lives for the time of one block.
 
-use ndarray::prelude::*;
 use ndpool::task;
 
 #[task]
-fn total<'a>(x: ArrayView1<'a, f64>) {
+fn total<'a>(x: ndarray::ArrayView1<'a, f64>) {
     let _ = x;
 }
 

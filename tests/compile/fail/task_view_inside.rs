@@ -1,10 +1,9 @@
 //! An array is a parameter of its own.
 
-use ndarray::prelude::*;
 use ndpool::task;
 
 #[task]
-fn maybe(x: Option<ArrayView1<f64>>) {
+fn maybe(x: Option<ndarray::ArrayView1<f64>>) {
     let _ = x;
 }
 

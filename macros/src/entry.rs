@@ -35,7 +35,10 @@ pub fn expand_test(options: TokenStream, item: TokenStream) -> Result<TokenStrea
         ));
     }
     if let Some(attr) = function.attrs.iter().find(|attr| attr.path().is_ident("test")) {
-        return Err(Error::new_spanned(attr, "`#[ndpool::test]` already makes a test: remove this `#[test]`"));
+        return Err(Error::new_spanned(
+            attr,
+            "`#[ndpool::test]` already makes a test: remove this `#[test]`",
+        ));
     }
     refuse_arguments(&function, "ndpool::test")?;
     let name = function.sig.ident.to_string();
@@ -63,14 +66,14 @@ mod tests {
 
     #[test]
     fn main_starts_with_init() {
-        let expanded = expand_main(quote!(), quote!(fn main() -> Result<(), E> { work() })).unwrap();
-        let wanted = quote!(fn main() -> Result<(), E> { ::ndpool::init(); work() });
+        let expanded = expand_main(quote!(), quote! { fn main() -> Result<(), E> { work() } }).unwrap();
+        let wanted = quote! { fn main() -> Result<(), E> { ::ndpool::init(); work() } };
         assert_eq!(expanded.to_string(), wanted.to_string());
     }
 
     #[test]
     fn test_keeps_its_attributes_and_knows_its_path() {
-        let item = quote!(#[should_panic(expected = "x")] #[ignore] fn t() { work() });
+        let item = quote! { #[should_panic(expected = "x")] #[ignore] fn t() { work() } };
         let expanded = expand_test(quote!(crate = pool), item).unwrap();
         let wanted = quote! {
             #[::core::prelude::v1::test]
@@ -87,13 +90,15 @@ mod tests {
     #[test]
     fn refusals() {
         let refused = |expanded: Result<TokenStream>| expanded.err().expect("must be refused").to_string();
-        assert!(refused(expand_main(quote!(), quote!(async fn main() {}))).contains("hint"));
-        assert!(refused(expand_test(quote!(), quote!(async fn t() {}))).contains("hint"));
-        assert!(refused(expand_main(quote!(), quote!(fn main(x: u8) {}))).contains("no arguments"));
-        assert!(refused(expand_test(quote!(), quote!(fn t(x: u8) {}))).contains("no arguments"));
-        assert!(refused(expand_test(quote!(), quote!(fn t<T>() {}))).contains("not generic"));
-        assert!(refused(expand_test(quote!(), quote!(#[test] fn t() {}))).contains("remove"));
-        assert!(refused(expand_main(quote!(threads = 4), quote!(fn main() {}))).contains("unknown option"));
-        assert!(refused(expand_main(quote!(), quote!(struct Main;))).contains("belongs on a function"));
+        assert!(refused(expand_main(quote!(), quote! { async fn main() {} })).contains("hint"));
+        assert!(refused(expand_test(quote!(), quote! { async fn t() {} })).contains("hint"));
+        assert!(refused(expand_main(quote!(), quote! { fn main(x: u8) {} })).contains("no arguments"));
+        assert!(refused(expand_test(quote!(), quote! { fn t(x: u8) {} })).contains("no arguments"));
+        assert!(refused(expand_test(quote!(), quote! { fn t<T>() {} })).contains("not generic"));
+        assert!(refused(expand_test(quote!(), quote! { #[test] fn t() {} })).contains("remove"));
+        assert!(
+            refused(expand_main(quote!(threads = 4), quote! { fn main() {} })).contains("unknown option")
+        );
+        assert!(refused(expand_main(quote!(), quote! { struct Main; })).contains("belongs on a function"));
     }
 }

@@ -71,26 +71,32 @@ mod tests {
 
     #[test]
     fn a_statement_goes_behind_inner_attributes() {
-        let mut function = Function::from_item("main", quote!(fn main() { #![allow(unused)] work() })).unwrap();
+        let mut function =
+            Function::from_item("main", quote! { fn main() { #![allow(unused)] work() } }).unwrap();
         function.prepend(quote!(init();)).unwrap();
-        let wanted = quote!(fn main() { #![allow(unused)] init(); work() });
+        let wanted = quote! { fn main() { #![allow(unused)] init(); work() } };
         assert_eq!(function.to_token_stream().to_string(), wanted.to_string());
     }
 
     #[test]
     fn a_body_that_syn_cannot_parse_goes_through() {
-        let item = quote!(fn f() { some new syntax => of 2030 });
+        let item = quote! { fn f() { some new syntax => of 2030 } };
         let function = Function::from_item("task", item.clone()).unwrap();
         assert_eq!(function.to_token_stream().to_string(), item.to_string());
     }
 
     #[test]
     fn other_items_are_refused() {
-        for item in [quote!(struct S;), quote!(pub mod m {}), quote!(impl S {}), quote!(#[doc = ""] enum E {})] {
+        for item in [
+            quote! { struct S; },
+            quote! { pub mod m {} },
+            quote! { impl S {} },
+            quote! { #[doc = ""] enum E {} },
+        ] {
             let error = Function::from_item("task", item).err().unwrap();
             assert_eq!(error.to_string(), "`#[task]` belongs on a function");
         }
-        let error = Function::from_item("task", quote!(fn f();)).err().unwrap();
+        let error = Function::from_item("task", quote! { fn f(); }).err().unwrap();
         assert_eq!(error.to_string(), "function `f` has no body");
     }
 }

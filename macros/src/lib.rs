@@ -5,6 +5,11 @@
 //! The code is laid out in the order in which tokens flow: a [`function`] is taken apart without looking into its
 //! body, the macro's own arguments become [`options`], and [`task`], [`entry`] or [`merge`] write the result.
 
+#![expect(
+    clippy::large_enum_variant,
+    reason = "the model of a signature lives for one expansion; boxes would only hide its shape"
+)]
+
 use proc_macro::TokenStream;
 
 /// `#[main]` and `#[test]`: functions that start with `init`.

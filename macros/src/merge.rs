@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn fields_merge_in_order() {
-        let named = expanded(quote!(struct S { n: Sum<u64>, top: Max<f64> }));
+        let named = expanded(quote! { struct S { n: Sum<u64>, top: Max<f64> } });
         let wanted = quote! {
             #[automatically_derived]
             impl ::ndpool::Merge for S {
@@ -130,9 +130,9 @@ mod tests {
             }
         };
         assert_eq!(named, wanted.to_string());
-        let tuple = expanded(quote!(struct T(A, B);));
+        let tuple = expanded(quote! { struct T(A, B); });
         assert!(tuple.contains("& mut self . 0 , later . 0") && tuple.contains("& mut self . 1 , later . 1"));
-        assert!(expanded(quote!(struct U;)).contains("_later : Self"));
+        assert!(expanded(quote! { struct U; }).contains("_later : Self"));
     }
 
     #[test]
@@ -140,20 +140,25 @@ mod tests {
         let text = expanded(quote! {
             struct S<T: Copy, U, const N: usize> where U: Clone { a: Sum<T>, b: U, c: Sum<T>, d: Max<f64>, e: [u8; N] }
         });
-        assert!(text.contains("where U : Clone , Sum < T > : :: ndpool :: Merge , U : :: ndpool :: Merge {"), "{text}");
+        assert!(
+            text.contains("where U : Clone , Sum < T > : :: ndpool :: Merge , U : :: ndpool :: Merge {"),
+            "{text}"
+        );
     }
 
     #[test]
     fn the_crate_can_be_named() {
-        assert!(expanded(quote!(#[merge(crate = crate)] struct S(A);)).contains("impl crate :: Merge for S"));
+        assert!(
+            expanded(quote! { #[merge(crate = crate)] struct S(A); }).contains("impl crate :: Merge for S")
+        );
     }
 
     #[test]
     fn refusals() {
-        assert!(refusal(quote!(enum E { A, B })).contains("two different variants"));
-        assert!(refusal(quote!(union U { a: u8 })).contains("union"));
-        assert!(refusal(quote!(struct S { #[merge(skip)] a: A })).contains("not on a field"));
-        assert!(refusal(quote!(#[merge(with = f)] struct S;)).contains("unknown option"));
-        assert!(refusal(quote!(#[merge(crate = a, crate = b)] struct S;)).contains("given twice"));
+        assert!(refusal(quote! { enum E { A, B } }).contains("two different variants"));
+        assert!(refusal(quote! { union U { a: u8 } }).contains("union"));
+        assert!(refusal(quote! { struct S { #[merge(skip)] a: A } }).contains("not on a field"));
+        assert!(refusal(quote! { #[merge(with = f)] struct S; }).contains("unknown option"));
+        assert!(refusal(quote! { #[merge(crate = a, crate = b)] struct S; }).contains("given twice"));
     }
 }

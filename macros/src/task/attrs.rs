@@ -45,7 +45,8 @@ fn is_outer(meta: &Meta) -> bool {
 /// The first attribute inside a `cfg_attr`.
 fn conditional(meta: &Meta) -> Option<Meta> {
     let list = meta.require_list().ok()?;
-    let nested = list.parse_args_with(syn::punctuated::Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;
+    let nested =
+        list.parse_args_with(syn::punctuated::Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;
     nested.into_iter().nth(1)
 }
 
@@ -58,7 +59,8 @@ mod tests {
     fn sorted(tokens: proc_macro2::TokenStream) -> Result<(String, String)> {
         let sorted = sort(Attribute::parse_outer.parse2(tokens).unwrap())?;
         let names = |attrs: &[Attribute]| {
-            let names: Vec<_> = attrs.iter().map(|attr| attr.path().get_ident().unwrap().to_string()).collect();
+            let names: Vec<_> =
+                attrs.iter().map(|attr| attr.path().get_ident().unwrap().to_string()).collect();
             names.join(" ")
         };
         Ok((names(&sorted.outer), names(&sorted.inner)))
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn target_features_are_refused() {
-        let error = sorted(quote!(#[target_feature(enable = "avx2")])).err().expect("must be refused");
+        let error = sorted(quote! { #[target_feature(enable = "avx2")] }).err().expect("must be refused");
         assert!(error.to_string().contains("hint"));
     }
 }

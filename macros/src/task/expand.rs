@@ -28,7 +28,10 @@ use quote::{format_ident, quote, quote_spanned};
 use std::collections::HashSet;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{GenericArgument, Generics, Ident, PathArguments, Result, Type, Visibility, parse_quote, parse_quote_spanned};
+use syn::{
+    GenericArgument, Generics, Ident, PathArguments, Result, Type, Visibility, parse_quote,
+    parse_quote_spanned,
+};
 
 /// Expands `#[task]`.
 pub fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -176,7 +179,9 @@ impl Expansion {
                     (Form::Slice, true) => quote_spanned!(span=> let #arg = #args.flat_mut::<#elem>()?;),
                     (_, false) => quote_spanned!(span=> let #arg = #args.view::<#elem, #dim>()?;),
                     (Form::View, true) => quote_spanned!(span=> let #arg = #args.view_mut::<#elem, #dim>()?;),
-                    (Form::Ref, true) => quote_spanned!(span=> let mut #arg = #args.view_mut::<#elem, #dim>()?;),
+                    (Form::Ref, true) => {
+                        quote_spanned!(span=> let mut #arg = #args.view_mut::<#elem, #dim>()?;)
+                    }
                 }
             }
         }
@@ -193,7 +198,11 @@ impl Expansion {
             match &param.kind {
                 Kind::Array(Array { form: Form::Ref, access, .. }) => {
                     let span = at(&param.ty);
-                    if access.is_mut() { quote_spanned!(span=> &mut *#arg) } else { quote_spanned!(span=> &*#arg) }
+                    if access.is_mut() {
+                        quote_spanned!(span=> &mut *#arg)
+                    } else {
+                        quote_spanned!(span=> &*#arg)
+                    }
                 }
                 _ => quote!(#arg),
             }
@@ -348,7 +357,8 @@ fn with_static(alias: &Type) -> Type {
     let Some(segment) = path.path.segments.last_mut() else { return alias };
     match &mut segment.arguments {
         PathArguments::None => {
-            segment.arguments = PathArguments::AngleBracketed(parse_quote_spanned!(segment.ident.span()=> <'static>));
+            segment.arguments =
+                PathArguments::AngleBracketed(parse_quote_spanned!(segment.ident.span()=> <'static>));
         }
         PathArguments::AngleBracketed(arguments) => {
             let lifetime = parse_quote_spanned!(segment.ident.span()=> 'static);
@@ -379,7 +389,7 @@ fn constructor_names(signature: &TaskSignature) -> Vec<Ident> {
             text.push('_');
         }
         // A keyword or a number may be left over, of `r#type` and `_0`.
-        names.push(syn::parse_str::<Ident>(&text).map_or_else(|_| format_ident!("arg{i}_"), |ident| ident));
+        names.push(syn::parse_str::<Ident>(&text).unwrap_or_else(|_| format_ident!("arg{i}_")));
         if let Some(name) = names.last_mut() {
             name.set_span(span);
         }
@@ -404,69 +414,103 @@ mod tests {
 
     #[test]
     fn arguments_are_given_and_read_in_order() {
-        let text = expanded(quote!(), quote! {
-            /// y ← a·x + y
-            #[inline]
-            pub(crate) fn saxpy(a: f64, x: ArrayView1<f64>, b: &Block, s: &str, mut y: ArrayViewMut1<f64>) { work() }
-        });
-        assert_has(&text, quote! {
-            pub(crate) fn saxpy<'call,>(
-                a: f64,
-                x: impl ::ndpool::IntoRows<'call, Elem = f64, Dim = ::ndpool::ndarray::Ix1>,
-                s: &str,
-                y: impl ::ndpool::IntoRowsMut<'call, Elem = f64, Dim = ::ndpool::ndarray::Ix1>
-            ) -> ::ndpool::Call<'call, ()>
-        });
-        assert_has(&text, quote! {
-            #[inline]
-            fn saxpy(a: f64, x: ArrayView1<f64>, b: &Block, s: &str, mut y: ArrayViewMut1<f64>) { work() }
-        });
-        assert_has(&text, quote! {
-            let arg0 = args.value::<f64>()?;
-            let arg1 = args.view::<f64, ::ndpool::ndarray::Ix1>()?;
-            let arg2 = args.block();
-            let arg3 = args.value_ref::<<str as ::std::borrow::ToOwned>::Owned>()?;
-            let arg3 = ::core::borrow::Borrow::<str>::borrow(arg3);
-            let arg4 = args.view_mut::<f64, ::ndpool::ndarray::Ix1>()?;
-            ::core::result::Result::Ok(saxpy(arg0, arg1, arg2, arg3, arg4))
-        });
-        assert_has(&text, quote! {
-            ::ndpool::CallBuilder::<__Task>::new().value(&a).rows(x).value(s).rows_mut(y).merged()
-        });
-        assert_has(&text, quote!(const LAYOUT: &'static str = "(f64, rows f64[1], &str, staged f64[1]) -> ()";));
+        let text = expanded(
+            quote!(),
+            quote! {
+                /// y ← a·x + y
+                #[inline]
+                pub(crate) fn saxpy(a: f64, x: ArrayView1<f64>, b: &Block, s: &str, mut y: ArrayViewMut1<f64>) { work() }
+            },
+        );
+        assert_has(
+            &text,
+            quote! {
+                pub(crate) fn saxpy<'call,>(
+                    a: f64,
+                    x: impl ::ndpool::IntoRows<'call, Elem = f64, Dim = ::ndpool::ndarray::Ix1>,
+                    s: &str,
+                    y: impl ::ndpool::IntoRowsMut<'call, Elem = f64, Dim = ::ndpool::ndarray::Ix1>
+                ) -> ::ndpool::Call<'call, ()>
+            },
+        );
+        assert_has(
+            &text,
+            quote! {
+                #[inline]
+                fn saxpy(a: f64, x: ArrayView1<f64>, b: &Block, s: &str, mut y: ArrayViewMut1<f64>) { work() }
+            },
+        );
+        assert_has(
+            &text,
+            quote! {
+                let arg0 = args.value::<f64>()?;
+                let arg1 = args.view::<f64, ::ndpool::ndarray::Ix1>()?;
+                let arg2 = args.block();
+                let arg3 = args.value_ref::<<str as ::std::borrow::ToOwned>::Owned>()?;
+                let arg3 = ::core::borrow::Borrow::<str>::borrow(arg3);
+                let arg4 = args.view_mut::<f64, ::ndpool::ndarray::Ix1>()?;
+                ::core::result::Result::Ok(saxpy(arg0, arg1, arg2, arg3, arg4))
+            },
+        );
+        assert_has(
+            &text,
+            quote! {
+                ::ndpool::CallBuilder::<__Task>::new().value(&a).rows(x).value(s).rows_mut(y).merged()
+            },
+        );
+        assert_has(
+            &text,
+            quote!(
+                const LAYOUT: &'static str = "(f64, rows f64[1], &str, staged f64[1]) -> ()";
+            ),
+        );
         assert_has(&text, quote!(::ndpool::__private::Registered::of::<__Task>()));
     }
 
     #[test]
     fn a_task_without_arrays_borrows_nothing_and_is_not_merged() {
-        let text = expanded(quote!(), quote!(fn f(x: u8) -> io::Result<u8> { work() }));
-        assert_has(&text, quote!(fn f<>(x: u8) -> ::ndpool::Call<'static, u8>));
-        assert_has(&text, quote!(<io::Result<u8> as ::ndpool::__private::Fallible>::into_task_result(f(arg0))));
+        let text = expanded(quote!(), quote! { fn f(x: u8) -> io::Result<u8> { work() } });
+        assert_has(&text, quote! { fn f<>(x: u8) -> ::ndpool::Call<'static, u8> });
+        assert_has(
+            &text,
+            quote!(<io::Result<u8> as ::ndpool::__private::Fallible>::into_task_result(f(arg0))),
+        );
         assert_has(&text, quote!(.value(&x).single()));
     }
 
     #[test]
     fn a_generic_task_is_static_and_not_registered() {
-        let text = expanded(quote!(crate = crate, name = "s"), quote! {
-            fn scale<T: Element, D: Dimension, const N: usize>(k: [T; N], mut y: ArrayViewMut<T, D>) where T: Copy { work() }
-        });
-        assert_has(&text, quote!(fn scale<'call, T: Element, D: Dimension, const N: usize>));
+        let text = expanded(
+            quote!(crate = crate, name = "s"),
+            quote! {
+                fn scale<T: Element, D: Dimension, const N: usize>(k: [T; N], mut y: ArrayViewMut<T, D>) where T: Copy { work() }
+            },
+        );
+        assert_has(&text, quote! { fn scale<'call, T: Element, D: Dimension, const N: usize> });
         assert_has(&text, quote!(where T: Copy, T: 'static, D: 'static));
-        assert_has(&text, quote!(struct __Task<T, D, const N: usize>));
+        assert_has(&text, quote! { struct __Task<T, D, const N: usize> });
         assert_has(&text, quote!(scale::<T, D, N>(arg0, arg1)));
         assert_has(&text, quote!(crate::CallBuilder::<__Task::<T, D, N>>::new()));
-        assert_has(&text, quote!(const NAME: &'static str = "s";));
+        assert_has(
+            &text,
+            quote!(
+                const NAME: &'static str = "s";
+            ),
+        );
         assert!(!text.contains("Registered"));
     }
 
     #[test]
     fn every_access_has_its_method() {
-        let text = expanded(quote!(), quote! {
-            fn f(
-                #[whole] a: &ArrayRef2<u8>, #[whole] #[flat] b: &[u8], #[flat] c: &[u8], #[out] d: &mut ArrayRefD<u8>,
-                #[flat] #[out] e: &mut [u8], #[rows] g: Img, #[rows_mut] h: m::ImgMut<'_, u8>,
-            ) { work() }
-        });
+        let text = expanded(
+            quote!(),
+            quote! {
+                fn f(
+                    #[whole] a: &ArrayRef2<u8>, #[whole] #[flat] b: &[u8], #[flat] c: &[u8], #[out] d: &mut ArrayRefD<u8>,
+                    #[flat] #[out] e: &mut [u8], #[rows] g: Img, #[rows_mut] h: m::ImgMut<'_, u8>,
+                ) { work() }
+            },
+        );
         assert_has(&text, quote!(.whole(a).whole(b).rows(c).out(d).out(e).rows(g).rows_mut(h).merged()));
         assert_has(&text, quote!(f(&*arg0, arg1, arg2, &mut *arg3, arg4, arg5, arg6)));
         assert_has(&text, quote!(d: impl ::ndpool::IntoRowsMut<'call, Elem = u8>));
@@ -476,14 +520,17 @@ mod tests {
 
     #[test]
     fn names_of_the_constructor_are_plain_and_distinct() {
-        let text = expanded(quote!(), quote!(fn f(_a: u8, a: u8, (b, c): (u8, u8), _: u8, r#type: u8) { work() }));
-        assert_has(&text, quote!(fn f<>(a: u8, a_: u8, arg2: (u8, u8), arg3: u8, arg4_: u8)));
+        let text = expanded(
+            quote!(),
+            quote! { fn f(_a: u8, a: u8, (b, c): (u8, u8), _: u8, r#type: u8) { work() } },
+        );
+        assert_has(&text, quote! { fn f<>(a: u8, a_: u8, arg2: (u8, u8), arg3: u8, arg4_: u8) });
     }
 
     #[test]
     fn raw_names_lose_their_mark_in_the_name_of_the_task() {
-        let text = expanded(quote!(), quote!(fn r#match() { work() }));
+        let text = expanded(quote!(), quote! { fn r#match() { work() } });
         assert_has(&text, quote!(::core::concat!(::core::module_path!(), "::", "match")));
-        assert_has(&text, quote!(fn r#match<>()));
+        assert_has(&text, quote! { fn r#match<>() });
     }
 }

@@ -89,10 +89,14 @@ fn check_other(attr: &Attribute) -> Result<()> {
     let Some(name) = attr.path().get_ident().map(ToString::to_string) else { return Ok(()) };
     let message = match name.as_str() {
         "allow" | "expect" | "warn" | "deny" | "forbid" => return Ok(()),
-        "cfg" | "cfg_attr" => "a parameter of a task cannot be conditional: the same call must fit every build\n(hint: \
+        "cfg" | "cfg_attr" => {
+            "a parameter of a task cannot be conditional: the same call must fit every build\n(hint: \
                                write two tasks and put `#[cfg]` on them)"
-            .to_owned(),
-        "doc" => "a parameter cannot be documented on its own: describe it in the docs of the task".to_owned(),
+                .to_owned()
+        }
+        "doc" => {
+            "a parameter cannot be documented on its own: describe it in the docs of the task".to_owned()
+        }
         _ => format!(
             "`#[{name}]` means nothing on a parameter of a task; expected `#[whole]`, `#[out]`, `#[flat]`, `#[rows]` \
              or `#[rows_mut]`"
@@ -114,7 +118,7 @@ mod tests {
 
     #[test]
     fn marks_are_taken_and_lints_are_kept() {
-        let (marks, kept) = marks(quote!(#[whole] #[allow(unused)] #[flat] #[clippy::x])).unwrap();
+        let (marks, kept) = marks(quote! { #[whole] #[allow(unused)] #[flat] #[clippy::x] }).unwrap();
         assert!(marks.whole.is_some() && marks.flat.is_some() && marks.out.is_none());
         assert_eq!(kept, 2);
     }
@@ -126,7 +130,7 @@ mod tests {
         for (i, first) in all.iter().enumerate() {
             for second in &all[i + 1..] {
                 let [a, b] = [first, second].map(|name| quote::format_ident!("{name}"));
-                for tokens in [quote!(#[#a] #[#b]), quote!(#[#b] #[#a])] {
+                for tokens in [quote! { #[#a] #[#b] }, quote! { #[#b] #[#a] }] {
                     let fits = allowed.contains(&(*first, *second));
                     assert_eq!(marks(tokens).is_ok(), fits, "{first} with {second}");
                 }
@@ -137,10 +141,10 @@ mod tests {
     #[test]
     fn refusals() {
         let refused = |tokens| marks(tokens).err().expect("must be refused").to_string();
-        assert_eq!(refused(quote!(#[out] #[out])), "`#[out]` is given twice");
-        assert_eq!(refused(quote!(#[whole(3)])), "`#[whole]` takes no arguments");
-        assert!(refused(quote!(#[hole])).starts_with("`#[hole]` means nothing"));
-        assert!(refused(quote!(#[cfg(unix)])).contains("conditional"));
-        assert!(refused(quote!(#[doc = "x"])).contains("docs of the task"));
+        assert_eq!(refused(quote! { #[out] #[out] }), "`#[out]` is given twice");
+        assert_eq!(refused(quote! { #[whole(3)] }), "`#[whole]` takes no arguments");
+        assert!(refused(quote! { #[hole] }).starts_with("`#[hole]` means nothing"));
+        assert!(refused(quote! { #[cfg(unix)] }).contains("conditional"));
+        assert!(refused(quote! { #[doc = "x"] }).contains("docs of the task"));
     }
 }

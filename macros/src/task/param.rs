@@ -8,8 +8,8 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Error, GenericArgument, Ident, ParenthesizedGenericArguments, Pat, PatType, PathArguments, PathSegment, Result, Type,
-    TypeBareFn, TypeReference,
+    Error, GenericArgument, Ident, ParenthesizedGenericArguments, Pat, PatType, PathArguments, PathSegment,
+    Result, Type, TypeBareFn, TypeReference,
 };
 
 /// One parameter.
@@ -128,7 +128,9 @@ fn classify(ty: &Type, marks: Marks) -> Result<Kind> {
              `fn f<T: Trait>(x: T)`)",
         )),
         Type::Ptr(_) => refuse(ty, "a task cannot take a pointer: it means nothing in another process"),
-        Type::TraitObject(_) => refuse(ty, "a task cannot take `dyn Trait`: a worker would not know what to make"),
+        Type::TraitObject(_) => {
+            refuse(ty, "a task cannot take `dyn Trait`: a worker would not know what to make")
+        }
         Type::Slice(slice) => Err(Error::new_spanned(
             ty,
             format!(
@@ -145,7 +147,8 @@ fn classify_owned(ty: &Type, marks: Marks) -> Result<Kind> {
         let message = "`#[flat]` belongs on a slice: `#[flat] x: &[T]`, or `#[flat] y: &mut [T]`";
         return Err(Error::new(span, message));
     }
-    let Some((segment, name)) = last_segment(ty).and_then(|segment| Some((segment, ArrayName::of(segment)?))) else {
+    let Some((segment, name)) = last_segment(ty).and_then(|segment| Some((segment, ArrayName::of(segment)?)))
+    else {
         return classify_unnamed(ty, marks);
     };
     if name.family == Family::Ref {
@@ -191,7 +194,9 @@ fn classify_reference(reference: &TypeReference, marks: Marks) -> Result<Kind> {
         let message = "`#[flat]` belongs on a slice: `#[flat] x: &[T]`, or `#[flat] y: &mut [T]`";
         return Err(Error::new(span, message));
     }
-    if let Some((segment, name)) = last_segment(inner).and_then(|segment| Some((segment, ArrayName::of(segment)?))) {
+    if let Some((segment, name)) =
+        last_segment(inner).and_then(|segment| Some((segment, ArrayName::of(segment)?)))
+    {
         if name.family != Family::Ref {
             let message = format!("a view is passed by value: `{}`", spaced(inner));
             return Err(Error::new_spanned(reference, message));
@@ -201,7 +206,8 @@ fn classify_reference(reference: &TypeReference, marks: Marks) -> Result<Kind> {
         return Ok(Kind::Array(Array { access, form: Form::Ref, source }));
     }
     if let Some(span) = marks.rows.or(marks.rows_mut).or(marks.whole).or(marks.out) {
-        let message = "this attribute belongs on an array: a view of ndarray passed by value, or `&ArrayRef…`";
+        let message =
+            "this attribute belongs on an array: a view of ndarray passed by value, or `&ArrayRef…`";
         return Err(Error::new(span, message));
     }
     if is_mut {
@@ -211,7 +217,9 @@ fn classify_reference(reference: &TypeReference, marks: Marks) -> Result<Kind> {
         return Ok(Kind::Block);
     }
     match inner {
-        Type::TraitObject(_) => refuse(inner, "a task cannot take `&dyn Trait`: a worker would not know what to make"),
+        Type::TraitObject(_) => {
+            refuse(inner, "a task cannot take `&dyn Trait`: a worker would not know what to make")
+        }
         Type::ImplTrait(_) => classify(inner, marks),
         _ => {
             check_value(inner)?;
@@ -222,7 +230,9 @@ fn classify_reference(reference: &TypeReference, marks: Marks) -> Result<Kind> {
 
 fn mutable_reference(reference: &TypeReference, inner: &Type) -> Error {
     let hint = match inner {
-        Type::Slice(_) => format!("to write the rows of an array, mark it: `#[flat] y: {}`", spaced(reference)),
+        Type::Slice(_) => {
+            format!("to write the rows of an array, mark it: `#[flat] y: {}`", spaced(reference))
+        }
         _ => "return a result, or take an array to write: `mut y: ArrayViewMut1<f64>`".to_owned(),
     };
     let message = format!(
@@ -241,14 +251,18 @@ fn access_of(is_mut: bool, marks: Marks) -> Result<Access> {
             "`#[whole]` on an array that is written: every block would write all of it, at the same time\n(hint: take it \
              split by rows, or return what each block found and merge it)",
         ),
-        (true, Marks { rows: Some(span), .. }) => misplaced(span, "`#[rows]` reads, but this array is written: remove it"),
+        (true, Marks { rows: Some(span), .. }) => {
+            misplaced(span, "`#[rows]` reads, but this array is written: remove it")
+        }
         (true, Marks { out: Some(_), .. }) => Ok(Access::Out),
         (true, _) => Ok(Access::Staged),
         (false, Marks { out: Some(span), .. }) => misplaced(
             span,
             "`#[out]` belongs on an array that is written: `ArrayViewMut…`, `&mut ArrayRef…` or `#[flat] &mut [T]`",
         ),
-        (false, Marks { rows_mut: Some(span), .. }) => misplaced(span, "`#[rows_mut]` writes, but this array is read-only"),
+        (false, Marks { rows_mut: Some(span), .. }) => {
+            misplaced(span, "`#[rows_mut]` writes, but this array is read-only")
+        }
         (false, Marks { whole: Some(_), .. }) => Ok(Access::Whole),
         (false, _) => Ok(Access::Rows),
     }
@@ -279,7 +293,8 @@ enum Suffix {
 impl ArrayName {
     fn of(segment: &PathSegment) -> Option<Self> {
         let name = segment.ident.to_string();
-        let families = [("ArrayViewMut", Family::ViewMut), ("ArrayView", Family::View), ("ArrayRef", Family::Ref)];
+        let families =
+            [("ArrayViewMut", Family::ViewMut), ("ArrayView", Family::View), ("ArrayRef", Family::Ref)];
         let (suffix, family) =
             families.iter().find_map(|(prefix, family)| Some((name.strip_prefix(prefix)?, *family)))?;
         let suffix = match suffix {
@@ -298,7 +313,9 @@ impl ArrayName {
         if let PathArguments::AngleBracketed(args) = &segment.arguments {
             for arg in &args.args {
                 match arg {
-                    GenericArgument::Lifetime(lifetime) if lifetime.ident != "_" => return Err(named_lifetime(lifetime)),
+                    GenericArgument::Lifetime(lifetime) if lifetime.ident != "_" => {
+                        return Err(named_lifetime(lifetime));
+                    }
                     GenericArgument::Type(ty) => types.push(ty),
                     _ => {}
                 }
@@ -350,7 +367,9 @@ fn check_value(ty: &Type) -> Result<()> {
     let mut views = Views(None);
     views.visit_type_mut(&mut ty.clone());
     match views.0 {
-        Some(segment) => refuse(&segment, "an array must be a parameter of its own, not a part of another type"),
+        Some(segment) => {
+            refuse(&segment, "an array must be a parameter of its own, not a part of another type")
+        }
         None => Ok(()),
     }
 }
@@ -416,9 +435,7 @@ mod tests {
     use syn::{FnArg, parse_quote};
 
     fn param(tokens: TokenStream) -> Result<Param> {
-        let FnArg::Typed(mut param) = syn::parse2(tokens)? else {
-            panic!("a typed parameter")
-        };
+        let FnArg::Typed(mut param) = syn::parse2(tokens)? else { panic!("a typed parameter") };
         Param::of(&mut param)
     }
 
@@ -430,7 +447,9 @@ mod tests {
             Source::Alias(ty) => format!("alias {}", ty.to_token_stream()),
             Source::Named { elem, rank: Rank::Fixed(n) } => format!("{}[{n}]", elem.to_token_stream()),
             Source::Named { elem, rank: Rank::Any } => format!("{}[*]", elem.to_token_stream()),
-            Source::Named { elem, rank: Rank::Type(ty) } => format!("{}[{}]", elem.to_token_stream(), quote!(#ty)),
+            Source::Named { elem, rank: Rank::Type(ty) } => {
+                format!("{}[{}]", elem.to_token_stream(), quote!(#ty))
+            }
         };
         (array.access, array.form, source)
     }
@@ -441,27 +460,28 @@ mod tests {
 
     #[test]
     fn the_table_of_arrays() {
-        let case = |tokens, access, form, source: &str| assert_eq!(array(tokens), (access, form, source.to_owned()));
+        let case =
+            |tokens, access, form, source: &str| assert_eq!(array(tokens), (access, form, source.to_owned()));
         case(quote!(x: ArrayView1<f64>), Access::Rows, Form::View, "f64[1]");
         case(quote!(x: ndarray::ArrayView2<'_, f64>), Access::Rows, Form::View, "f64[2]");
         case(quote!(x: ArrayView<T, D>), Access::Rows, Form::View, "T[D]");
         case(quote!(x: ArrayView<T, ndarray::IxDyn>), Access::Rows, Form::View, "T[*]");
         case(quote!(x: ArrayViewD<bool>), Access::Rows, Form::View, "bool[*]");
         case(quote!(x: &ArrayRef1<f64>), Access::Rows, Form::Ref, "f64[1]");
-        case(quote!(#[whole] x: ArrayView2<f64>), Access::Whole, Form::View, "f64[2]");
-        case(quote!(#[whole] x: &ArrayRef<f64, Ix2>), Access::Whole, Form::Ref, "f64[Ix2]");
+        case(quote! { #[whole] x: ArrayView2<f64> }, Access::Whole, Form::View, "f64[2]");
+        case(quote! { #[whole] x: &ArrayRef<f64, Ix2> }, Access::Whole, Form::Ref, "f64[Ix2]");
         case(quote!(mut y: ArrayViewMut0<f32>), Access::Staged, Form::View, "f32[0]");
         case(quote!(y: &mut ArrayRefD<f32>), Access::Staged, Form::Ref, "f32[*]");
-        case(quote!(#[out] y: ArrayViewMut<T, D>), Access::Out, Form::View, "T[D]");
-        case(quote!(#[out] y: &mut ArrayRef6<T>), Access::Out, Form::Ref, "T[6]");
-        case(quote!(#[flat] x: &[T]), Access::Rows, Form::Slice, "T[*]");
-        case(quote!(#[flat] #[whole] x: &[T]), Access::Whole, Form::Slice, "T[*]");
-        case(quote!(#[flat] y: &mut [T]), Access::Staged, Form::Slice, "T[*]");
-        case(quote!(#[flat] #[out] y: &mut [T]), Access::Out, Form::Slice, "T[*]");
-        case(quote!(#[rows] x: Img), Access::Rows, Form::View, "alias Img");
-        case(quote!(#[rows_mut] x: Img), Access::Staged, Form::View, "alias Img");
-        case(quote!(#[whole] x: Img), Access::Whole, Form::View, "alias Img");
-        case(quote!(#[out] x: Img), Access::Out, Form::View, "alias Img");
+        case(quote! { #[out] y: ArrayViewMut<T, D> }, Access::Out, Form::View, "T[D]");
+        case(quote! { #[out] y: &mut ArrayRef6<T> }, Access::Out, Form::Ref, "T[6]");
+        case(quote! { #[flat] x: &[T] }, Access::Rows, Form::Slice, "T[*]");
+        case(quote! { #[flat] #[whole] x: &[T] }, Access::Whole, Form::Slice, "T[*]");
+        case(quote! { #[flat] y: &mut [T] }, Access::Staged, Form::Slice, "T[*]");
+        case(quote! { #[flat] #[out] y: &mut [T] }, Access::Out, Form::Slice, "T[*]");
+        case(quote! { #[rows] x: Img }, Access::Rows, Form::View, "alias Img");
+        case(quote! { #[rows_mut] x: Img }, Access::Staged, Form::View, "alias Img");
+        case(quote! { #[whole] x: Img }, Access::Whole, Form::View, "alias Img");
+        case(quote! { #[out] x: Img }, Access::Out, Form::View, "alias Img");
         case(quote!(x: (ArrayView1<f64>)), Access::Rows, Form::View, "f64[1]");
     }
 
@@ -482,7 +502,10 @@ mod tests {
             assert!(matches!(param(tokens.clone()).map(|param| param.kind), Ok(Kind::Value(_))), "{tokens}");
         }
         for tokens in [quote!(x: &str), quote!(x: &[f64]), quote!(x: &Path), quote!(x: &'_ Config)] {
-            assert!(matches!(param(tokens.clone()).map(|param| param.kind), Ok(Kind::Borrowed(_))), "{tokens}");
+            assert!(
+                matches!(param(tokens.clone()).map(|param| param.kind), Ok(Kind::Borrowed(_))),
+                "{tokens}"
+            );
         }
         for tokens in [quote!(b: &Block), quote!(b: &ndpool::Block)] {
             assert!(matches!(param(tokens.clone()).map(|param| param.kind), Ok(Kind::Block)), "{tokens}");
@@ -514,17 +537,17 @@ mod tests {
         case(quote!(x: Vec<&str>), "`String`");
         case(quote!(x: (u8, &[f64])), "`Vec<f64>`");
         case(quote!(x: &[&Config]), "an owned type");
-        case(quote!(#[whole] mut y: ArrayViewMut1<f64>), "every block would write");
-        case(quote!(#[whole] #[flat] y: &mut [f64]), "every block would write");
-        case(quote!(#[out] x: ArrayView1<f64>), "is written");
-        case(quote!(#[out] #[flat] x: &[f64]), "is written");
-        case(quote!(#[rows] y: ArrayViewMut1<f64>), "is written");
-        case(quote!(#[rows_mut] y: ArrayView1<f64>), "read-only");
-        case(quote!(#[flat] x: ArrayView1<f64>), "belongs on a slice");
-        case(quote!(#[flat] x: &str), "belongs on a slice");
-        case(quote!(#[flat] x: Vec<f64>), "belongs on a slice");
-        case(quote!(#[whole] x: &str), "belongs on an array");
-        case(quote!(#[rows] x: (u8, u8)), "belongs on an array");
+        case(quote! { #[whole] mut y: ArrayViewMut1<f64> }, "every block would write");
+        case(quote! { #[whole] #[flat] y: &mut [f64] }, "every block would write");
+        case(quote! { #[out] x: ArrayView1<f64> }, "is written");
+        case(quote! { #[out] #[flat] x: &[f64] }, "is written");
+        case(quote! { #[rows] y: ArrayViewMut1<f64> }, "is written");
+        case(quote! { #[rows_mut] y: ArrayView1<f64> }, "read-only");
+        case(quote! { #[flat] x: ArrayView1<f64> }, "belongs on a slice");
+        case(quote! { #[flat] x: &str }, "belongs on a slice");
+        case(quote! { #[flat] x: Vec<f64> }, "belongs on a slice");
+        case(quote! { #[whole] x: &str }, "belongs on an array");
+        case(quote! { #[rows] x: (u8, u8) }, "belongs on an array");
     }
 
     #[test]

@@ -53,7 +53,8 @@ impl TaskSignature {
         for input in &mut function.sig.inputs {
             match input {
                 FnArg::Receiver(receiver) => {
-                    let message = "a task is a free function: it has no `self`\n(hint: pass the value as a parameter)";
+                    let message =
+                        "a task is a free function: it has no `self`\n(hint: pass the value as a parameter)";
                     refuse(Error::new_spanned(receiver, message));
                 }
                 FnArg::Typed(typed) => match Param::of(typed) {
@@ -111,10 +112,16 @@ impl Output {
         let ReturnType::Type(_, ty) = output else { return Ok(Self::Unit) };
         match &**ty {
             Type::ImplTrait(_) => {
-                return Err(Error::new_spanned(ty, "a task cannot return `impl Trait`: name the type of the result"));
+                return Err(Error::new_spanned(
+                    ty,
+                    "a task cannot return `impl Trait`: name the type of the result",
+                ));
             }
             Type::Never(_) => {
-                return Err(Error::new_spanned(ty, "a task that never returns has no result: leave out `-> !`"));
+                return Err(Error::new_spanned(
+                    ty,
+                    "a task that never returns has no result: leave out `-> !`",
+                ));
             }
             _ => {}
         }
@@ -139,7 +146,9 @@ impl Output {
     pub fn place(&self) -> Type {
         match self {
             Self::Unit => parse_quote!(()),
-            Self::Plain(ty) | Self::Fallible { ok: Some(ty), .. } | Self::Fallible { result: ty, .. } => ty.clone(),
+            Self::Plain(ty) | Self::Fallible { ok: Some(ty), .. } | Self::Fallible { result: ty, .. } => {
+                ty.clone()
+            }
         }
     }
 }
@@ -177,24 +186,31 @@ mod tests {
     #[test]
     fn results_are_known_by_name() {
         let output = |tokens| signature(tokens).unwrap().output;
-        assert!(matches!(output(quote!(fn f() {})), Output::Unit));
-        assert!(matches!(output(quote!(fn f() -> Sum<f64> {})), Output::Plain(_)));
-        assert!(matches!(output(quote!(fn f() -> MyResult<f64> {})), Output::Plain(_)));
-        for ty in [quote!(Result<u8, E>), quote!(io::Result<u8>), quote!(anyhow::Result<u8>), quote!(::a::b::Result<u8>)] {
-            let Output::Fallible { ok: Some(ok), .. } = output(quote!(fn f() -> #ty {})) else { panic!("{ty}") };
+        assert!(matches!(output(quote! { fn f() {} }), Output::Unit));
+        assert!(matches!(output(quote! { fn f() -> Sum<f64> {} }), Output::Plain(_)));
+        assert!(matches!(output(quote! { fn f() -> MyResult<f64> {} }), Output::Plain(_)));
+        for ty in [
+            quote!(Result<u8, E>),
+            quote!(io::Result<u8>),
+            quote!(anyhow::Result<u8>),
+            quote!(::a::b::Result<u8>),
+        ] {
+            let Output::Fallible { ok: Some(ok), .. } = output(quote! { fn f() -> #ty {} }) else {
+                panic!("{ty}")
+            };
             assert_eq!(ok.to_token_stream().to_string(), "u8");
         }
-        assert!(matches!(output(quote!(fn f() -> fmt::Result {})), Output::Fallible { ok: None, .. }));
-        assert!(matches!(output(quote!(fn f() -> Result<u8, &'static str> {})), Output::Fallible { .. }));
+        assert!(matches!(output(quote! { fn f() -> fmt::Result {} }), Output::Fallible { ok: None, .. }));
+        assert!(matches!(output(quote! { fn f() -> Result<u8, &'static str> {} }), Output::Fallible { .. }));
     }
 
     #[test]
     fn what_is_split() {
         let split = |tokens| signature(tokens).unwrap().is_split();
-        assert!(!split(quote!(fn f(x: u8, b: &Block) {})));
-        assert!(!split(quote!(fn f(#[whole] x: ArrayView1<u8>) {})));
-        assert!(split(quote!(fn f(#[whole] x: ArrayView1<u8>, #[flat] y: &[u8]) {})));
-        assert!(signature(quote!(fn f(#[whole] x: ArrayView1<u8>) {})).unwrap().has_arrays());
+        assert!(!split(quote! { fn f(x: u8, b: &Block) {} }));
+        assert!(!split(quote! { fn f(#[whole] x: ArrayView1<u8>) {} }));
+        assert!(split(quote! { fn f(#[whole] x: ArrayView1<u8>, #[flat] y: &[u8]) {} }));
+        assert!(signature(quote! { fn f(#[whole] x: ArrayView1<u8>) {} }).unwrap().has_arrays());
     }
 
     #[test]
@@ -203,21 +219,21 @@ mod tests {
             let messages = refusal(tokens.clone());
             assert!(messages.len() == 1 && messages[0].contains(text), "{tokens}: {messages:?}");
         };
-        case(quote!(async fn f() {}), "`async`");
-        case(quote!(unsafe fn f() {}), "`unsafe`");
-        case(quote!(extern "C" fn f() {}), "`extern`");
-        case(quote!(fn f(x: u8, ...) {}), "variadic");
-        case(quote!(fn f(&self) {}), "`self`");
-        case(quote!(fn f(self: Box<Self>) {}), "`self`");
-        case(quote!(fn f<'a>(x: u8) {}), "lifetime parameters");
-        case(quote!(fn f() -> impl Copy {}), "impl Trait");
-        case(quote!(fn f() -> ! {}), "never returns");
-        case(quote!(fn f() -> &'static str {}), "return a reference");
-        case(quote!(fn f() -> Result<Vec<&str>, E> {}), "return a reference");
+        case(quote! { async fn f() {} }, "`async`");
+        case(quote! { unsafe fn f() {} }, "`unsafe`");
+        case(quote! { extern "C" fn f() {} }, "`extern`");
+        case(quote! { fn f(x: u8, ...) {} }, "variadic");
+        case(quote! { fn f(&self) {} }, "`self`");
+        case(quote! { fn f(self: Box<Self>) {} }, "`self`");
+        case(quote! { fn f<'a>(x: u8) {} }, "lifetime parameters");
+        case(quote! { fn f() -> impl Copy {} }, "impl Trait");
+        case(quote! { fn f() -> ! {} }, "never returns");
+        case(quote! { fn f() -> &'static str {} }, "return a reference");
+        case(quote! { fn f() -> Result<Vec<&str>, E> {} }, "return a reference");
     }
 
     #[test]
     fn refusals_are_reported_together() {
-        assert_eq!(refusal(quote!(fn f(&self, x: &mut u8, y: impl Copy) -> &u8 {})).len(), 4);
+        assert_eq!(refusal(quote! { fn f(&self, x: &mut u8, y: impl Copy) -> &u8 {} }).len(), 4);
     }
 }

@@ -3,7 +3,11 @@
 use ndpool::task;
 
 #[task]
-fn total(#[rows] #[whole] x: ndarray::ArrayView1<f64>) {
+fn total(
+    #[rows]
+    #[whole]
+    x: ndarray::ArrayView1<f64>,
+) {
     let _ = x;
 }
 

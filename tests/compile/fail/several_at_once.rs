@@ -3,7 +3,13 @@
 use ndpool::task;
 
 #[task]
-fn f<'a>(x: &'a mut u32, y: impl Copy, #[whole] #[out] z: ndarray::ArrayViewMut1<f64>) -> &'a str {
+fn f<'a>(
+    x: &'a mut u32,
+    y: impl Copy,
+    #[whole]
+    #[out]
+    z: ndarray::ArrayViewMut1<f64>,
+) -> &'a str {
     ""
 }
 

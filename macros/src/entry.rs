@@ -13,9 +13,9 @@ pub fn expand_main(options: TokenStream, item: TokenStream) -> Result<TokenStrea
     if let Some(asyncness) = &function.sig.asyncness {
         return Err(Error::new_spanned(
             asyncness,
-            "`#[ndpool::main]` cannot be applied to an `async` function: workers are served before an async runtime \
-             is built\n(hint: put the runtime's attribute, such as `#[tokio::main]`, above `#[ndpool::main]`, or call \
-             `ndpool::init()` first in a plain `main` that builds the runtime)",
+            "`#[ndpool::main]` cannot be applied to an `async` function: workers are served before an async \
+             runtime is built\n(hint: put the runtime's attribute, such as `#[tokio::main]`, above \
+             `#[ndpool::main]`, or call `ndpool::init()` first in a plain `main` that builds the runtime)",
         ));
     }
     refuse_arguments(&function, "ndpool::main")?;
@@ -30,8 +30,9 @@ pub fn expand_test(options: TokenStream, item: TokenStream) -> Result<TokenStrea
     if let Some(asyncness) = &function.sig.asyncness {
         return Err(Error::new_spanned(
             asyncness,
-            "`#[ndpool::test]` cannot be applied to an `async` function\n(hint: make it a plain function and build the \
-             async runtime inside; a `Job` is a `Future`, and `Job::join` waits without a runtime)",
+            "`#[ndpool::test]` cannot be applied to an `async` function\n(hint: make it a plain function \
+             and build the async runtime inside; a `Job` is a `Future`, and `Job::join` waits without a \
+             runtime)",
         ));
     }
     if let Some(attr) = function.attrs.iter().find(|attr| attr.path().is_ident("test")) {
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn refusals() {
-        let refused = |expanded: Result<TokenStream>| expanded.err().expect("must be refused").to_string();
+        let refused = |expanded: Result<TokenStream>| expanded.expect_err("must be refused").to_string();
         assert!(refused(expand_main(quote!(), quote! { async fn main() {} })).contains("hint"));
         assert!(refused(expand_test(quote!(), quote! { async fn t() {} })).contains("hint"));
         assert!(refused(expand_main(quote!(), quote! { fn main(x: u8) {} })).contains("no arguments"));

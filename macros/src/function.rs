@@ -1,7 +1,7 @@
 //! A function, taken apart as far as its signature.
 //!
-//! The body is never parsed: it goes through as the tokens the user wrote, so that its spans stay and syntax newer
-//! than `syn` compiles.
+//! The body is never parsed: it goes through as the tokens the user wrote, so that its spans stay and syntax
+//! newer than `syn` compiles.
 
 use proc_macro2::{Group, TokenStream};
 use quote::{ToTokens, quote};

@@ -1,9 +1,10 @@
-//! Procedural macros of ndpool: [`macro@task`], [`macro@main`], [`macro@test`] and [`derive(Merge)`](derive@Merge).
+//! Procedural macros of ndpool: [`macro@task`], [`macro@main`], [`macro@test`] and
+//! [`derive(Merge)`](derive@Merge).
 //!
 //! Depend on `ndpool`, which re-exports all four; this crate is of no use without it.
-//!
-//! The code is laid out in the order in which tokens flow: a [`function`] is taken apart without looking into its
-//! body, the macro's own arguments become [`options`], and [`task`], [`entry`] or [`merge`] write the result.
+
+// The code is laid out in the order in which tokens flow: a `function` is taken apart without looking into its
+// body, the macro's own arguments become `options`, and `task`, `entry` or `merge` write the result.
 
 #![expect(
     clippy::large_enum_variant,

@@ -17,8 +17,8 @@ pub fn expand(item: TokenStream) -> Result<TokenStream> {
         Data::Enum(data) => {
             return Err(Error::new_spanned(
                 data.enum_token,
-                "`Merge` cannot be derived for an enum: nothing says how two different variants combine\n(hint: \
-                 implement `Merge` by hand, or use a struct of `Option`s)",
+                "`Merge` cannot be derived for an enum: nothing says how two different variants \
+                 combine\n(hint: implement `Merge` by hand, or use a struct of `Option`s)",
             ));
         }
         Data::Union(data) => {
@@ -73,7 +73,8 @@ fn implementation(input: &DeriveInput, fields: &Fields, krate: &CratePath) -> To
 
 /// The struct's generics with `Field: Merge` for every field whose type names a type parameter.
 ///
-/// The bound is on the field's type, not on the parameter: `Sum<T>` merges for a `T` that is no `Merge` itself.
+/// The bound is on the field's type, not on the parameter: `Sum<T>` merges for a `T` that is no `Merge`
+/// itself.
 fn with_bounds(generics: &Generics, fields: &Fields, krate: &CratePath) -> Generics {
     let mut bounded = generics.clone();
     let params: HashSet<String> = generics.type_params().map(|param| param.ident.to_string()).collect();
@@ -114,7 +115,7 @@ mod tests {
     }
 
     fn refusal(item: TokenStream) -> String {
-        expand(item).err().expect("must be refused").to_string()
+        expand(item).expect_err("must be refused").to_string()
     }
 
     #[test]
@@ -138,7 +139,12 @@ mod tests {
     #[test]
     fn bounds_stand_on_field_types_that_name_a_parameter() {
         let text = expanded(quote! {
-            struct S<T: Copy, U, const N: usize> where U: Clone { a: Sum<T>, b: U, c: Sum<T>, d: Max<f64>, e: [u8; N] }
+            struct S<T: Copy, U, const N: usize>
+            where
+                U: Clone
+            {
+                a: Sum<T>, b: U, c: Sum<T>, d: Max<f64>, e: [u8; N]
+            }
         });
         assert!(
             text.contains("where U : Clone , Sum < T > : :: ndpool :: Merge , U : :: ndpool :: Merge {"),

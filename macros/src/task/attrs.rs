@@ -6,7 +6,7 @@
 //! | `must_use = "…"` | constructor | it is what other code calls |
 //! | `allow`, `expect`, `warn`, `deny`, `forbid` | constructor | levels reach everything inside it, once |
 //! | `cfg_attr(…, x)` | where `x` goes | |
-//! | all others (`inline`, `track_caller`, `instrument`, …) | function | they are about the code of the task |
+//! | all others (`inline`, `track_caller`, `instrument`, …) | function | they are about its code |
 
 use syn::{Attribute, Error, Meta, Result, Token};
 
@@ -22,8 +22,9 @@ pub struct Sorted {
 pub fn sort(attrs: Vec<Attribute>) -> Result<Sorted> {
     for attr in &attrs {
         if attr.path().is_ident("target_feature") {
-            let message = "a task cannot have `#[target_feature]`: a worker calls it without knowing the machine\n(hint: \
-                           test for the feature in the task and call a function that has the attribute)";
+            let message = "a task cannot have `#[target_feature]`: a worker calls it without knowing the \
+                           machine\n(hint: test for the feature in the task and call a function that has \
+                           the attribute)";
             return Err(Error::new_spanned(attr, message));
         }
     }
@@ -69,8 +70,8 @@ mod tests {
     #[test]
     fn attributes_go_where_they_make_sense() {
         let tokens = quote! {
-            #[doc = "x"] #[inline(always)] #[deprecated] #[cfg(unix)] #[expect(unused)] #[track_caller] #[must_use]
-            #[cold]
+            #[doc = "x"] #[inline(always)] #[deprecated] #[cfg(unix)] #[expect(unused)] #[track_caller]
+            #[must_use] #[cold]
         };
         let (outer, inner) = sorted(tokens).unwrap();
         assert_eq!(outer, "doc deprecated cfg expect");
@@ -88,7 +89,8 @@ mod tests {
 
     #[test]
     fn target_features_are_refused() {
-        let error = sorted(quote! { #[target_feature(enable = "avx2")] }).err().expect("must be refused");
-        assert!(error.to_string().contains("hint"));
+        let error =
+            sorted(quote! { #[target_feature(enable = "avx2")] }).err().map(|error| error.to_string());
+        assert!(error.is_some_and(|text| text.contains("hint")));
     }
 }

@@ -1,22 +1,22 @@
 //! Writes the constructor, the function inside it, the marker type and the registration.
 //!
 //! ```text
-//! pub fn saxpy<'call>(                                 // the constructor: named, documented and seen as the function was
+//! pub fn saxpy<'call>(                         // the constructor: name, docs and visibility are the user's
 //!     a: f64,
 //!     x: impl IntoRows<'call, Elem = f64, Dim = Ix1>,
 //!     y: impl IntoRowsMut<'call, Elem = f64, Dim = Ix1>,
 //! ) -> Call<'call, ()> {
-//!     fn saxpy(a: f64, x: ArrayView1<f64>, mut y: ArrayViewMut1<f64>) { … }     // as the user wrote it
-//!     struct __Task;                                                            // the task's type
+//!     fn saxpy(a: f64, x: ArrayView1<f64>, mut y: ArrayViewMut1<f64>) { … }   // as the user wrote it
+//!     struct __Task;                                                          // the task's type
 //!     impl Task for __Task { /* run: read the arguments in order, call the function */ }
 //!     inventory::submit! { Registered::of::<__Task>() }                         // unless generic
 //!     CallBuilder::<__Task>::new().value(&a).rows(x).rows_mut(y).merged()
 //! }
 //! ```
 //!
-//! Spans: the user's tokens keep theirs, so that rustc's complaints and panics point at the user's lines. What is added
-//! stands at the macro's own call site, where no lint of the user looks, and its variables are hygienic; where a bound can
-//! fail, it is placed at the type that must meet it.
+//! Spans: the user's tokens keep theirs, so that rustc's complaints and panics point at the user's lines.
+//! What is added stands at the macro's own call site, where no lint of the user looks, and its variables are
+//! hygienic; where a bound can fail, it is placed at the type that must meet it.
 
 use super::layout;
 use super::param::{Access, Array, Form, Kind, Param, Rank, Source};
@@ -27,11 +27,14 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use std::collections::HashSet;
 use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{
-    GenericArgument, Generics, Ident, PathArguments, Result, Type, Visibility, parse_quote,
-    parse_quote_spanned,
+    GenericArgument, GenericParam, Generics, Ident, PathArguments, Result, Token, Type, TypeParamBound,
+    Visibility, WherePredicate, parse_quote, parse_quote_spanned,
 };
+
+type Bounds = Punctuated<TypeParamBound, Token![+]>;
 
 /// Expands `#[task]`.
 pub fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -65,6 +68,8 @@ impl Expansion {
         quote_spanned! {Span::mixed_site()=>
             #(#attrs)*
             #vis #constructor {
+                // A task takes its views by value, whatever it does with them.
+                #[allow(clippy::needless_pass_by_value)]
                 #function
                 #marker
                 #implementation
@@ -259,13 +264,22 @@ impl Expansion {
         }
     }
 
-    /// The task's generics with `'static` for every type parameter, which `Task` asks for.
+    /// The task's generics with `'static` for every type parameter, which `Task` asks for. It is added where the
+    /// parameter already has its bounds.
     fn static_generics(&self) -> Generics {
         let mut generics = self.signature.function.sig.generics.clone();
-        let types: Vec<Ident> = generics.type_params().map(|param| param.ident.clone()).collect();
-        if !types.is_empty() {
-            let predicates = &mut generics.make_where_clause().predicates;
-            predicates.extend(types.iter().map(|ty| -> syn::WherePredicate { parse_quote!(#ty: 'static) }));
+        let Generics { params, where_clause, .. } = &mut generics;
+        for param in params.iter_mut() {
+            let GenericParam::Type(param) = param else { continue };
+            let predicates = where_clause.iter_mut().flat_map(|clause| &mut clause.predicates);
+            let bounds = predicates.filter_map(|predicate| bounds_of(predicate, &param.ident)).next();
+            let bounds = match bounds {
+                Some(bounds) if param.bounds.is_empty() => bounds,
+                _ => &mut param.bounds,
+            };
+            if !bounds.iter().any(|bound| matches!(bound, TypeParamBound::Lifetime(_))) {
+                bounds.push(parse_quote!('static));
+            }
         }
         generics
     }
@@ -337,6 +351,17 @@ impl Expansion {
 
     fn with_names(&self) -> impl Iterator<Item = (&Ident, &Param)> {
         self.names.iter().zip(&self.signature.params)
+    }
+}
+
+/// The bounds of `param` in a predicate of a `where` clause.
+fn bounds_of<'a>(predicate: &'a mut WherePredicate, param: &Ident) -> Option<&'a mut Bounds> {
+    match predicate {
+        WherePredicate::Type(predicate) if predicate.lifetimes.is_none() => {
+            let Type::Path(path) = &predicate.bounded_ty else { return None };
+            path.path.is_ident(param).then_some(&mut predicate.bounds)
+        }
+        _ => None,
     }
 }
 
@@ -419,7 +444,9 @@ mod tests {
             quote! {
                 /// y ← a·x + y
                 #[inline]
-                pub(crate) fn saxpy(a: f64, x: ArrayView1<f64>, b: &Block, s: &str, mut y: ArrayViewMut1<f64>) { work() }
+                pub(crate) fn saxpy(
+                    a: f64, x: ArrayView1<f64>, b: &Block, s: &str, mut y: ArrayViewMut1<f64>
+                ) { work() }
             },
         );
         assert_has(
@@ -483,14 +510,17 @@ mod tests {
         let text = expanded(
             quote!(crate = crate, name = "s"),
             quote! {
-                fn scale<T: Element, D: Dimension, const N: usize>(k: [T; N], mut y: ArrayViewMut<T, D>) where T: Copy { work() }
+                fn scale<T: Element, D, E: 'static, const N: usize>(k: [T; N], mut y: ArrayViewMut<T, D>)
+                where
+                    D: Dimension,
+                { work() }
             },
         );
-        assert_has(&text, quote! { fn scale<'call, T: Element, D: Dimension, const N: usize> });
-        assert_has(&text, quote!(where T: Copy, T: 'static, D: 'static));
-        assert_has(&text, quote! { struct __Task<T, D, const N: usize> });
-        assert_has(&text, quote!(scale::<T, D, N>(arg0, arg1)));
-        assert_has(&text, quote!(crate::CallBuilder::<__Task::<T, D, N>>::new()));
+        assert_has(&text, quote! { fn scale<'call, T: Element + 'static, D, E: 'static, const N: usize> });
+        assert_has(&text, quote!(where D: Dimension + 'static));
+        assert_has(&text, quote! { struct __Task<T, D, E, const N: usize> });
+        assert_has(&text, quote!(scale::<T, D, E, N>(arg0, arg1)));
+        assert_has(&text, quote!(crate::CallBuilder::<__Task::<T, D, E, N>>::new()));
         assert_has(
             &text,
             quote!(
@@ -506,7 +536,8 @@ mod tests {
             quote!(),
             quote! {
                 fn f(
-                    #[whole] a: &ArrayRef2<u8>, #[whole] #[flat] b: &[u8], #[flat] c: &[u8], #[out] d: &mut ArrayRefD<u8>,
+                    #[whole] a: &ArrayRef2<u8>, #[whole] #[flat] b: &[u8], #[flat] c: &[u8],
+                    #[out] d: &mut ArrayRefD<u8>,
                     #[flat] #[out] e: &mut [u8], #[rows] g: Img, #[rows_mut] h: m::ImgMut<'_, u8>,
                 ) { work() }
             },

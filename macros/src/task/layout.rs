@@ -1,8 +1,9 @@
 //! A task's signature as text, by which two builds are compared.
 //!
-//! `fn f(a: f64, #[whole] c: ArrayView2<'_, f64>, block: &Block, #[out] y: &mut ArrayRef1<u8>) -> Sum<f64>` becomes
-//! `(f64, whole f64[2], out u8[1]) -> Sum<f64>`: what travels, in its order, without names, spaces and lifetimes. The
-//! types are the words of the source, so that a type whose definition changed is not noticed here.
+//! `fn f(a: f64, #[whole] c: ArrayView2<'_, f64>, block: &Block, #[out] y: &mut ArrayRef1<u8>) -> Sum<f64>`
+//! becomes `(f64, whole f64[2], out u8[1]) -> Sum<f64>`: what travels, in its order, without names, spaces
+//! and lifetimes. The types are the words of the source, so that a type whose definition changed is not
+//! noticed here.
 
 use super::param::{Access, Array, Kind, Rank, Source};
 use super::signature::TaskSignature;
@@ -118,7 +119,8 @@ mod tests {
             ) -> io::Result<Sum<f64>> {}
         };
         let signature = TaskSignature::of(function).unwrap();
-        let wanted = "(f64, whole f64[2], &str, rows u8[*], staged i8[1], out f32[D], rows Img, rows bool[*]) -> Sum<f64>";
+        let wanted = "(f64, whole f64[2], &str, rows u8[*], staged i8[1], out f32[D], rows Img, rows \
+                      bool[*]) -> Sum<f64>";
         assert_eq!(of_signature(&signature), wanted);
     }
 }

@@ -98,8 +98,8 @@ fn check_other(attr: &Attribute) -> Result<()> {
             "a parameter cannot be documented on its own: describe it in the docs of the task".to_owned()
         }
         _ => format!(
-            "`#[{name}]` means nothing on a parameter of a task; expected `#[whole]`, `#[out]`, `#[flat]`, `#[rows]` \
-             or `#[rows_mut]`"
+            "`#[{name}]` means nothing on a parameter of a task; expected `#[whole]`, `#[out]`, `#[flat]`, \
+             `#[rows]` or `#[rows_mut]`"
         ),
     };
     Err(Error::new_spanned(attr, message))

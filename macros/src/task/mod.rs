@@ -1,9 +1,9 @@
 //! `#[task]`: turns a function into the constructor of a call.
 //!
 //! ```text
-//! tokens ── function ──> Function ── signature ──> Signature { params: [Param], output } ── expand ──> tokens
+//! tokens ── function ──> Function ── signature ──> TaskSignature { params, output } ── expand ──> tokens
 //!                                        │  each parameter: param (its attributes: marks)
-//!                                        └─ every refusal of the macro is made here, before a token is written
+//!                                        └─ every refusal is made here, before a token is written
 //! ```
 
 /// Which of the user's attributes go to the constructor and which to the function inside it.

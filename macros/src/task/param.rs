@@ -1,7 +1,7 @@
 //! One parameter of a task: what it means, or why it is refused.
 //!
-//! A macro sees names, not types. Arrays are known by the names that ndarray gives them (`ArrayView2`, `ArrayRefD`, …);
-//! a type alias of a view has to be marked. Everything else is a value.
+//! A macro sees names, not types. Arrays are known by the names that ndarray gives them (`ArrayView2`,
+//! `ArrayRefD`, …); a type alias of a view has to be marked. Everything else is a value.
 
 use super::marks::Marks;
 use proc_macro2::Span;
@@ -134,7 +134,8 @@ fn classify(ty: &Type, marks: Marks) -> Result<Kind> {
         Type::Slice(slice) => Err(Error::new_spanned(
             ty,
             format!(
-                "a slice is passed by reference: `&{0}` for a value, `#[flat] x: &{0}` for the rows of an array",
+                "a slice is passed by reference: `&{0}` for a value, `#[flat] x: &{0}` for the rows of an \
+                 array",
                 spaced(slice)
             ),
         )),
@@ -236,7 +237,8 @@ fn mutable_reference(reference: &TypeReference, inner: &Type) -> Error {
         _ => "return a result, or take an array to write: `mut y: ArrayViewMut1<f64>`".to_owned(),
     };
     let message = format!(
-        "a task cannot take `{}`: a worker runs in another process and would change its own copy\n(hint: {hint})",
+        "a task cannot take `{}`: a worker runs in another process and would change its own copy\n(hint: \
+         {hint})",
         spaced(reference)
     );
     Error::new_spanned(reference, message)
@@ -248,8 +250,8 @@ fn access_of(is_mut: bool, marks: Marks) -> Result<Access> {
     match (is_mut, marks) {
         (true, Marks { whole: Some(span), .. }) => misplaced(
             span,
-            "`#[whole]` on an array that is written: every block would write all of it, at the same time\n(hint: take it \
-             split by rows, or return what each block found and merge it)",
+            "`#[whole]` on an array that is written: every block would write all of it, at the same \
+             time\n(hint: take it split by rows, or return what each block found and merge it)",
         ),
         (true, Marks { rows: Some(span), .. }) => {
             misplaced(span, "`#[rows]` reads, but this array is written: remove it")
@@ -258,7 +260,8 @@ fn access_of(is_mut: bool, marks: Marks) -> Result<Access> {
         (true, _) => Ok(Access::Staged),
         (false, Marks { out: Some(span), .. }) => misplaced(
             span,
-            "`#[out]` belongs on an array that is written: `ArrayViewMut…`, `&mut ArrayRef…` or `#[flat] &mut [T]`",
+            "`#[out]` belongs on an array that is written: `ArrayViewMut…`, `&mut ArrayRef…` or `#[flat] \
+             &mut [T]`",
         ),
         (false, Marks { rows_mut: Some(span), .. }) => {
             misplaced(span, "`#[rows_mut]` writes, but this array is read-only")
@@ -350,8 +353,8 @@ fn check_value(ty: &Type) -> Result<()> {
             _ => "an owned type".to_owned(),
         };
         let message = format!(
-            "a value that holds a reference cannot be sent to a worker\n(hint: use {owned} here; only a whole parameter \
-             can be a reference, and is then decoded once per worker)"
+            "a value that holds a reference cannot be sent to a worker\n(hint: use {owned} here; only a \
+             whole parameter can be a reference, and is then decoded once per worker)"
         );
         return Err(Error::new_spanned(reference, message));
     }
@@ -412,8 +415,8 @@ fn ungroup(ty: &Type) -> &Type {
 
 fn named_lifetime(lifetime: &syn::Lifetime) -> Error {
     let message = format!(
-        "a task borrows for the time of one block only: leave out the lifetime `{lifetime}`, or write `'_`\n(hint: what \
-         must live longer belongs into the result)"
+        "a task borrows for the time of one block only: leave out the lifetime `{lifetime}`, or write \
+         `'_`\n(hint: what must live longer belongs into the result)"
     );
     Error::new(lifetime.span(), message)
 }

@@ -1,4 +1,5 @@
-//! The whole signature of a task: what qualifiers, generics, parameters and result mean, or why they are refused.
+//! The whole signature of a task: what qualifiers, generics, parameters and result mean, or why they are
+//! refused.
 
 use super::attrs::{self, Sorted};
 use super::param::{Kind, Param, borrow_inside, last_segment};
@@ -45,8 +46,9 @@ impl TaskSignature {
             None => refusals = Some(error),
         };
         if let Some(lifetime) = function.sig.generics.lifetimes().next() {
-            let message = "a task has no lifetime parameters: leave them out, or write `'_`\n(hint: a view or reference \
-                           lives for the time of one block; what must live longer belongs into the result)";
+            let message = "a task has no lifetime parameters: leave them out, or write `'_`\n(hint: a view \
+                           or reference lives for the time of one block; what must live longer belongs \
+                           into the result)";
             refuse(Error::new_spanned(lifetime, message));
         }
         let mut params = Vec::new();
@@ -87,15 +89,15 @@ fn check_qualifiers(sig: &Signature) -> Result<()> {
     if let Some(asyncness) = &sig.asyncness {
         return refuse(
             asyncness,
-            "a task cannot be `async`: a worker runs one block at a time, to its end\n(hint: await in the program; a \
-             `Job` is a `Future`)",
+            "a task cannot be `async`: a worker runs one block at a time, to its end\n(hint: await in the \
+             program; a `Job` is a `Future`)",
         );
     }
     if let Some(unsafety) = &sig.unsafety {
         return refuse(
             unsafety,
-            "a task cannot be `unsafe`: any caller may give any arguments\n(hint: check the arguments in the task and \
-             use an `unsafe` block)",
+            "a task cannot be `unsafe`: any caller may give any arguments\n(hint: check the arguments in \
+             the task and use an `unsafe` block)",
         );
     }
     if let Some(abi) = &sig.abi {
@@ -135,8 +137,8 @@ impl Output {
             _ => None,
         };
         if let Some(reference) = sent.and_then(borrow_inside) {
-            let message = "a task cannot return a reference: the result is sent to another process\n(hint: return an \
-                           owned value, such as `String` or `Vec<T>`)";
+            let message = "a task cannot return a reference: the result is sent to another process\n(hint: \
+                           return an owned value, such as `String` or `Vec<T>`)";
             return Err(Error::new_spanned(reference, message));
         }
         Ok(output)

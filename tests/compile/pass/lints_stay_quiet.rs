@@ -21,6 +21,7 @@ pub struct Stats<T> {
 
 /// All kinds of parameters.
 #[task]
+#[allow(clippy::too_many_arguments, clippy::many_single_char_names)]
 #[must_use]
 #[inline]
 pub fn everything(

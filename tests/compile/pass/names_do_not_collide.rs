@@ -32,7 +32,22 @@ fn __task(block: &ndpool::Block, call: u8) -> usize {
     block.index() + usize::from(call)
 }
 
+struct Model;
+
+impl Model {
+    #[task]
+    fn score(x: f64) -> f64 {
+        x
+    }
+}
+
 fn main() {
+    /// A task of a function.
+    #[task(name = "names_do_not_collide::main::score")]
+    fn score(x: f64) -> f64 {
+        x
+    }
+    drop((Model::score(1.0), score(2.0)));
     drop((simulate::simulate(3), run(1, 2, 3), r#match(1), __task(1)));
     let _ = |pool: &ndpool::Pool, y: &mut ndpool::SharedArray<f64, Ix1>| pool.run(x(1.0, y));
 }

@@ -1,0 +1,20 @@
+//! An array lives as long as the job that uses it.
+
+use ndarray::prelude::*;
+use ndpool::{Pool, task};
+
+#[task]
+fn saxpy(a: f64, x: ArrayView1<f64>, mut y: ArrayViewMut1<f64>) {
+    y.scaled_add(a, &x);
+}
+
+fn main() -> ndpool::Result<()> {
+    ndpool::init();
+    let pool = Pool::new()?;
+    let x = pool.zeros::<f64, _>(9)?;
+    let mut y = pool.zeros::<f64, _>(9)?;
+    let job = pool.submit(saxpy(1.0, &x, &mut y))?;
+    drop(y);
+    job.join()?;
+    Ok(())
+}

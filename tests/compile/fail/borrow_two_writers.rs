@@ -1,0 +1,21 @@
+//! Two jobs do not write one array.
+
+use ndarray::prelude::*;
+use ndpool::{Pool, task};
+
+#[task]
+fn saxpy(a: f64, x: ArrayView1<f64>, mut y: ArrayViewMut1<f64>) {
+    y.scaled_add(a, &x);
+}
+
+fn main() -> ndpool::Result<()> {
+    ndpool::init();
+    let pool = Pool::new()?;
+    let x = pool.zeros::<f64, _>(9)?;
+    let mut y = pool.zeros::<f64, _>(9)?;
+    let first = pool.submit(saxpy(1.0, &x, &mut y))?;
+    let second = pool.submit(saxpy(1.0, &x, &mut y))?;
+    first.join()?;
+    second.join()?;
+    Ok(())
+}

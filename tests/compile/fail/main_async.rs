@@ -1,0 +1,4 @@
+//! Workers are served before an async runtime is built.
+
+#[ndpool::main]
+async fn main() {}

@@ -1,0 +1,8 @@
+//! Only functions are tasks.
+
+use ndpool::task;
+
+#[task]
+struct Saxpy;
+
+fn main() {}

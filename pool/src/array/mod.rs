@@ -24,9 +24,9 @@ pub(crate) use args::ArraySource;
 pub use args::{ArrayArg, IntoRows, IntoRowsMut};
 pub use element::Element;
 pub use mapped::MappedArray;
-pub(crate) use mapped::MappedFile;
 pub use rows::{Rows, RowsMut};
 pub use shared::SharedArray;
+pub(crate) use shared::copy_out;
 
 #[cfg(test)]
 mod tests;

@@ -179,3 +179,9 @@ impl<T: Element, D: Dimension> fmt::Debug for SharedArray<T, D> {
             .finish()
     }
 }
+
+/// The elements of a segment that was made with this type, in memory of this process alone.
+pub(crate) fn copy_out<T: Element>(segment: &Arc<Segment>) -> Vec<T> {
+    let dim = ndarray::Ix1(segment.data_len() / size_of::<T>());
+    SharedArray::<T, _>::new(Arc::clone(segment), dim).view().to_vec()
+}

@@ -38,7 +38,7 @@ pub(crate) struct JobHeader {
     unused: [AtomicU64; 2],
 }
 
-crate::sys::cells::cells! { JobHeader: 64 }
+crate::sys::cells::declare_cells! { JobHeader: 64 }
 
 /// Sizes from which the places of an arena's parts follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -77,7 +77,7 @@ struct JobCells {
     unused: [AtomicU64; 4],
 }
 
-crate::sys::cells::cells! {
+crate::sys::cells::declare_cells! {
     BoardHeader: 128,
     WorkerCells: 64 + LAST_WORDS_BYTES,
     JobCells: 512,

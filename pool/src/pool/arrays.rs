@@ -66,7 +66,7 @@ impl Pool {
     /// # Ok::<(), ndpool::Error>(())
     /// ```
     pub fn from_array<T: Element, D: Dimension>(&self, array: &ArrayRef<T, D>) -> Result<SharedArray<T, D>> {
-        SharedArray::from_array_in(self.segments(), array)
+        SharedArray::from_array_in(self.segments(), &array.view())
     }
 
     /// An array whose elements are a function of their indices. The function is called from several threads.

@@ -4,7 +4,7 @@ use super::handle::{Engine, Pool};
 use crate::control::known_tasks;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::word::MAX_WORKERS;
-use crate::segment::{Backing, Run};
+use crate::segment::{Backing, Run, reap};
 use crate::supervisor::{Config, Core, Program, Stderr, watch_signals};
 use crate::sys::process::usable_cpus;
 use crate::worker::{Role, role};
@@ -205,6 +205,10 @@ impl Builder {
             }
         }
         check_names()?;
+        if let Err(error) = reap(false) {
+            // Leftovers of others are no reason not to work.
+            tracing::warn!(%error, "cannot look for segments of dead pools");
+        }
         let run = Run::create(self.backing.clone())?;
         let config = Config {
             n_workers,

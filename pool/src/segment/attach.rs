@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -159,6 +160,27 @@ impl Attachment {
         shm::reserve(&self.file, old, wanted)
     }
 
+    /// The mapping alone, for memory that is shared for good.
+    pub(crate) fn into_mapping(self) -> Mapping {
+        self.mapping
+    }
+
+    /// Copies a range of another segment's data to `offset` of these data.
+    ///
+    /// # Panics
+    ///
+    /// If either range reaches beyond its data, or unless attached with [`Access::Write`].
+    pub(crate) fn copy_in(&self, offset: usize, from: &Self, range: Range<usize>) {
+        let len = range.len();
+        self.mapping.copy_from(self.data_offset + offset, &from.mapping, from.data_offset + range.start, len);
+    }
+
+    /// Writes a range of these data to `offset` of another segment's data, through its file.
+    pub(crate) fn write_back(&self, range: Range<usize>, to: &Self, offset: usize) -> io::Result<()> {
+        let bytes = self.mapping.bytes_at_rest(self.data_offset + range.start, range.len());
+        to.file.write_all_at(bytes, (to.data_offset + offset) as u64)
+    }
+
     /// Reads bytes of the data through the file.
     pub(crate) fn read_at(&self, offset: usize, bytes: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(bytes, (self.data_offset + offset) as u64)
@@ -198,6 +220,12 @@ fn descriptor(pid: u32, fd: i32) -> PathBuf {
 }
 
 impl Locator {
+    /// The same scratch segment after it has grown to hold `len` bytes.
+    pub(crate) fn grown_to(&self, len: usize) -> Self {
+        let data_len = len.max(self.data_len);
+        Self { data_len, file_len: self.file_len.max(PAGE_BYTES + data_len), ..self.clone() }
+    }
+
     /// Compares the open file with what was meant: nothing of it can change behind our back after that but its contents, or,
     /// by a process of this very user, its length.
     fn check(&self, file: &File) -> Result<(), String> {

@@ -262,7 +262,7 @@ fn reap_run_flat(directory: &Path, run: RunId) -> io::Result<Outcome> {
     Ok(Outcome::Reaped)
 }
 
-fn unlink_segments(directory: &Path, run: RunId) -> io::Result<()> {
+pub(super) fn unlink_segments(directory: &Path, run: RunId) -> io::Result<()> {
     for name in Files::of_directory(directory, Some(run))?.0.into_keys() {
         let path = directory.join(name.to_string());
         match name.role {

@@ -119,6 +119,19 @@ impl Run {
         }
     }
 
+    /// Unlinks everything of the run, though segments may be in use: the process is about to end.
+    pub(crate) fn remove_all(&self) {
+        if !self.owned_by_this_process() {
+            return;
+        }
+        let manifests = std::mem::take(&mut *self.manifests());
+        // Home last: it names the others. What cannot be removed here, the workers or the next pool reap.
+        for manifest in manifests.into_iter().rev() {
+            let _ = super::reap::unlink_segments(manifest.directory(), self.id);
+            manifest.remove();
+        }
+    }
+
     /// Gives the memory that waits to be used again back to the system.
     pub(crate) fn trim(&self) {
         let files = self.shelf().clear();

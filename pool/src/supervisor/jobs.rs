@@ -227,7 +227,7 @@ impl JobRecord {
         self.ended.load(Ordering::Acquire)
     }
 
-    pub(super) fn has_limits(&self) -> bool {
+    pub(crate) fn has_limits(&self) -> bool {
         self.block_timeout.is_some() || self.deadline.is_some()
     }
 

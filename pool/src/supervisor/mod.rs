@@ -29,7 +29,7 @@ mod signals;
 pub(crate) use self::core::{Config, Core, Program};
 pub(crate) use handshake::duplicate_task;
 pub(crate) use jobs::{Driver, JobRecord, OwnedArena};
-pub(crate) use outcome::{decode_failure, failure_error};
+pub(crate) use outcome::failure_error;
 pub use self::core::Stats;
 pub(crate) use signals::watch_signals;
 pub use spawn::Stderr;

@@ -234,7 +234,7 @@ impl JobRecord {
 }
 
 /// The failure that a slot holds.
-pub(crate) fn decode_failure(bytes: &[u8]) -> Failure {
+fn decode_failure(bytes: &[u8]) -> Failure {
     postcard::from_bytes(bytes).unwrap_or_else(|error| Failure {
         kind: FailureKind::Serde,
         message: format!("the reason could not be read: {error}"),

@@ -14,7 +14,7 @@ use super::map::Mapping;
 pub(crate) unsafe trait Cells: Sync + Sized {}
 
 /// Declares that structs are [`Cells`], after checking what can be checked.
-macro_rules! cells {
+macro_rules! declare_cells {
     ($($t:ty: $size:expr),+ $(,)?) => { $(
         const _: () = assert!(size_of::<$t>() == $size && align_of::<$t>() <= 64);
         // SAFETY: the invoking module lists its `repr(C)` structs of atomics only; the size shows no padding
@@ -23,7 +23,7 @@ macro_rules! cells {
         unsafe impl $crate::sys::cells::Cells for $t {}
     )+ };
 }
-pub(crate) use cells;
+pub(crate) use declare_cells;
 
 /// The `n` structs at `offset` of a read-write mapping.
 ///

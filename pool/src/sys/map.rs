@@ -140,6 +140,32 @@ impl Mapping {
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
     }
 
+    /// Copies bytes from another mapping, which must not be of the same memory.
+    ///
+    /// # Panics
+    ///
+    /// If either range reaches beyond its mapping, or if this mapping is read-only.
+    pub(crate) fn copy_from(&self, offset: usize, from: &Self, from_offset: usize, len: usize) {
+        self.check(offset, len);
+        from.check(from_offset, len);
+        let source = from.as_ptr().wrapping_add(from_offset);
+        let target = self.as_mut_ptr().wrapping_add(offset);
+        // SAFETY: both ranges lie within their mappings, by the checks, and mappings of different memory do not overlap.
+        unsafe { ptr::copy_nonoverlapping(source, target, len) };
+    }
+
+    /// Bytes that no process writes at the moment, such as those of a worker's own staging buffer, for a system call.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the mapping.
+    pub(crate) fn bytes_at_rest(&self, offset: usize, len: usize) -> &[u8] {
+        self.check(offset, len);
+        // SAFETY: the range lies within the mapping, which stays while `self` is borrowed; the caller has memory that only
+        // it writes, and does not write it while it holds the slice.
+        unsafe { std::slice::from_raw_parts(self.as_ptr().wrapping_add(offset), len) }
+    }
+
     /// Sets the bytes of a range to zero.
     ///
     /// # Panics

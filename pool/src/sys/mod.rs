@@ -14,6 +14,11 @@
 //! | `lock` | the kernel lock that says a process is alive |
 //! | `fork` | what a child made by `fork` must not inherit |
 //! | `host` | random numbers and the identity of machine, boot and process |
+//! | `cells` | structs of atomics in shared mappings |
+//! | `image` | places in the program that mean the same in every process of it |
+//! | `process` | watching, signalling and waiting for processes |
+//! | `signal` | which signal is to end the program |
+//! | `clock` | time that stands still while the machine sleeps |
 //!
 //! # Rules
 //!
@@ -24,11 +29,16 @@
 //!   were closed by the fork handler.
 #![allow(unsafe_code, reason = "the only module with unsafe code; each block is argued")]
 
+pub(crate) mod cells;
+pub(crate) mod clock;
 pub(crate) mod fork;
 pub(crate) mod host;
+pub(crate) mod image;
 pub(crate) mod lock;
 pub(crate) mod map;
 pub(crate) mod primitive;
+pub(crate) mod process;
 pub(crate) mod shm;
+pub(crate) mod signal;
 pub(crate) mod space;
 pub(crate) mod view;

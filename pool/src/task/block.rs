@@ -98,7 +98,10 @@ impl States {
         let known = self.cells.borrow().get(&TypeId::of::<T>()).copied();
         let cell = known.unwrap_or_else(|| {
             // `init` may ask for other state, so nothing is borrowed while it runs.
-            let made: &'static RefCell<Box<dyn Any>> = Box::leak(Box::new(RefCell::new(Box::new(init()))));
+            let made: &'static RefCell<Box<dyn Any>> = {
+                let state: Box<dyn Any> = Box::new(init());
+                Box::leak(Box::new(RefCell::new(state)))
+            };
             self.cells.borrow_mut().entry(TypeId::of::<T>()).or_insert(made)
         });
         RefMut::map(cell.borrow_mut(), |state| state.downcast_mut::<T>().expect("kept under its type"))

@@ -65,29 +65,29 @@ impl<'a, K: Task> CallBuilder<'a, K> {
 
     /// Adds an array that is read by blocks of rows.
     pub fn rows(self, array: impl IntoRows<'a>) -> Self {
-        self.array(array.into_arg(), Mode::Read)
+        self.array(array.into_rows_arg(), Mode::Read)
     }
 
     /// Adds an array that every block reads all of.
     pub fn whole(self, array: impl IntoRows<'a>) -> Self {
-        self.array(array.into_arg(), Mode::Whole)
+        self.array(array.into_rows_arg(), Mode::Whole)
     }
 
     /// Adds an array that is changed by blocks of rows. A block works on a private copy that is written back once
     /// it is complete, so that a death never leaves half of it.
     pub fn rows_mut(self, array: impl IntoRowsMut<'a>) -> Self {
-        self.array(array.into_arg_mut(), Mode::Stage)
+        self.array(array.into_rows_mut_arg(), Mode::Stage)
     }
 
     /// Adds an array of which every block writes all of its rows and reads none: no copy is needed, a block whose
     /// worker died is simply written again.
     pub fn out(self, array: impl IntoRowsMut<'a>) -> Self {
-        self.array(array.into_arg_mut(), Mode::Out)
+        self.array(array.into_rows_mut_arg(), Mode::Out)
     }
 
     /// Adds an array that is read by blocks of elements, whatever its rank.
     pub(crate) fn rows_flat(self, array: impl IntoRows<'a>) -> Self {
-        self.rows_flat_arg(array.into_arg())
+        self.rows_flat_arg(array.into_rows_arg())
     }
 
     pub(crate) fn rows_flat_arg(self, array: ArrayArg) -> Self {
@@ -165,7 +165,7 @@ impl<'a, K: Task> CallBuilder<'a, K> {
             let outputs = collected.outputs;
             let merged = merge_all::<K>(collected)?;
             let output = outputs.first().expect("the builder was given an output");
-            Ok((merged, crate::array::copy_out(output)?))
+            Ok((merged, crate::array::copy_out(output)))
         })
     }
 }

@@ -24,7 +24,7 @@ pub(crate) use block::States;
 pub(crate) use builder::not_in_this_image;
 pub use builder::{CallBuilder, call};
 pub use call::{Call, Progress};
-pub(crate) use call::{ArrayParam, CallOptions, CallSpec, Collect, Collected, OnProgress, ParamSource};
+pub(crate) use call::{CallOptions, CallSpec, Collect, Collected, OnProgress, ParamSource};
 pub(crate) use failure::{Failure, FailureKind};
 pub use failure::TaskError;
 pub use function::{Registered, Task, TaskVtable, Vtable};

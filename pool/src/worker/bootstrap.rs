@@ -55,7 +55,7 @@ pub(super) fn give_up(what: &str) -> ! {
 }
 
 fn take_environment() -> Result<Environment, String> {
-    let mut take = |name: &str| -> Result<OsString, String> {
+    let take = |name: &str| -> Result<OsString, String> {
         let value = std::env::var_os(name).ok_or_else(|| format!("{name} is not set"));
         #[expect(unsafe_code, reason = "grandchildren must not be taken for workers")]
         // SAFETY: a worker calls this first thing in `main`, before it has any other thread.

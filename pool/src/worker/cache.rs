@@ -69,8 +69,8 @@ impl Cache {
     /// The mapping of a segment.
     pub(super) fn segment(&mut self, locator: &Locator, access: Access) -> Result<Rc<Attachment>> {
         // A staging buffer grows in place: the nonce stays, the length does not.
-        let is_current = |known: &Attachment| known.data_len() >= locator.data_len();
-        self.segments.get((locator.nonce(), access), is_current, || attach(locator, access))
+        let is_current = |known: &Attachment| known.mapping().len() >= locator.file_len;
+        self.segments.get((locator.nonce, access), is_current, || attach(locator, access))
     }
 
     /// The arena of an open job; `None` if the job was closed meanwhile.
@@ -89,7 +89,7 @@ impl Cache {
 
 /// Maps one of the supervisor's control segments for reading and writing; with it, where its data starts.
 pub(super) fn map_shared(locator: &Locator) -> Result<(Mapping, usize)> {
-    let attachment = attach(locator, Access::Control)?;
+    let attachment = attach(locator, Access::Write)?;
     let start = attachment.data_offset();
     Ok((attachment.into_mapping(), start))
 }

@@ -73,7 +73,7 @@ impl JobContext {
                 Mode::Out => Access::Write,
             };
             let attachment = cache.segment(&array.locator, access).map_err(failed)?;
-            array.validate(attachment.data_len()).map_err(failed)?;
+            array.validate(array.locator.data_len).map_err(failed)?;
             attachments.push(attachment);
             block_arrays.push(BlockArray {
                 first: std::ptr::null_mut(),

@@ -193,7 +193,7 @@ fn commit(
         let target = &context.attachments[staged.index];
         let written =
             staging.map_err(|error| error.to_string()).and_then(|staging| {
-                staging.write_back(staged.buffer, target, staged.target).map_err(|error| error.to_string())
+                staging.write_back(staged.buffer, target, staged.target.start).map_err(|error| error.to_string())
             });
         if let Err(what) = written {
             // The block is decided and cannot be given back: the supervisor finishes it after this death.

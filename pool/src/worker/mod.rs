@@ -25,4 +25,4 @@ mod serve;
 pub(crate) use execute::run_task;
 pub use init::{init, init_in_test};
 pub(crate) use init::{Role, role, test_path};
-pub(crate) use panic::{install_hook_in_process, take_last_panic};
+pub(crate) use panic::install_hook_in_process;

@@ -84,7 +84,7 @@ impl Worker {
 
     /// This worker's staging buffer, mapped for at least `len` bytes.
     pub(super) fn staging(&mut self, len: usize) -> Result<Rc<Attachment>> {
-        self.cache.segment(&self.staging.with_data_len(len), Access::Write)
+        self.cache.segment(&self.staging.grown_to(len), Access::Write)
     }
 
     fn must_end(&self) -> bool {

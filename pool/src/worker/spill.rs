@@ -39,7 +39,7 @@ impl Spill {
         let (start, place) = board.spill(self.slot);
         // Said before it is written: a sweep must know what to punch out.
         board.set_spill(self.slot, start, place + (bytes.len() as u64).next_multiple_of(PAGE));
-        self.file.write_at(place, bytes)?;
+        self.file.write_at(place as usize, bytes)?;
         Ok(place)
     }
 }

@@ -21,7 +21,7 @@ use crate::task::Call;
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::sum_axis(&x, ndarray::Axis(0)))?, ndarray::array![4.0, 8.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -43,7 +43,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, f64::NAN], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, f64::NAN], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::nansum_axis(&x, ndarray::Axis(0)))?, ndarray::array![4.0, 6.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -65,7 +65,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::prod_axis(&x, ndarray::Axis(0)))?, ndarray::array![3.0, 12.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -87,7 +87,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, f64::NAN], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, f64::NAN], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::nanprod_axis(&x, ndarray::Axis(0)))?, ndarray::array![3.0, 6.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -109,7 +109,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::mean_axis(&x, ndarray::Axis(0)))?, ndarray::array![2.0, 4.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -131,7 +131,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, f64::NAN], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, f64::NAN], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::nanmean_axis(&x, ndarray::Axis(0)))?, ndarray::array![2.0, 6.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -153,7 +153,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::var_axis(&x, ndarray::Axis(0), 0.0))?, ndarray::array![1.0, 4.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -176,7 +176,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, f64::NAN], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, f64::NAN], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::nanvar_axis(&x, ndarray::Axis(0), 0.0))?, ndarray::array![1.0, 0.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -199,7 +199,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::std_axis(&x, ndarray::Axis(0), 0.0))?, ndarray::array![1.0, 2.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -222,7 +222,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, f64::NAN], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, f64::NAN], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::nanstd_axis(&x, ndarray::Axis(0), 0.0))?, ndarray::array![1.0, 0.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -246,7 +246,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::min_axis(&x, ndarray::Axis(0)))?, ndarray::array![1.0, 2.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -269,7 +269,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, f64::NAN], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, f64::NAN], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::nanmin_axis(&x, ndarray::Axis(0)))?, ndarray::array![1.0, 6.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -292,7 +292,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::max_axis(&x, ndarray::Axis(0)))?, ndarray::array![3.0, 6.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -315,7 +315,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, f64::NAN], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, f64::NAN], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::nanmax_axis(&x, ndarray::Axis(0)))?, ndarray::array![3.0, 6.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -338,7 +338,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::argmin_axis(&x, ndarray::Axis(0)))?, ndarray::array![0, 0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -362,7 +362,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, f64::NAN], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, f64::NAN], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::nanargmin_axis(&x, ndarray::Axis(0)))?, ndarray::array![0, 1]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -385,7 +385,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::argmax_axis(&x, ndarray::Axis(0)))?, ndarray::array![1, 1]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -409,7 +409,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, f64::NAN], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, f64::NAN], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::nanargmax_axis(&x, ndarray::Axis(0)))?, ndarray::array![1, 1]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -432,7 +432,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::ptp_axis(&x, ndarray::Axis(0)))?, ndarray::array![2.0, 4.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -454,7 +454,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::count_nonzero_axis(&x, ndarray::Axis(0)))?, ndarray::array![2, 2]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -476,7 +476,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::any_axis(&x, ndarray::Axis(0)))?, ndarray::array![true, true]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -498,7 +498,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::all_axis(&x, ndarray::Axis(0)))?, ndarray::array![true, true]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -520,7 +520,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 6.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 6.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::norm_axis(&x, ndarray::Axis(0), ndpool::ops::NormOrd::One))?, ndarray::array![4.0, 8.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```

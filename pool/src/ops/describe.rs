@@ -45,7 +45,7 @@ pub struct Describe<T: SumElement + MeanElement> {
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, 5.0, 3.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, 5.0, 3.0])?;
 /// let about = pool.run(ndpool::ops::describe(&x))?;
 /// assert_eq!((about.count, about.mean, about.max, about.argmax), (3, 3.0, 5.0, 1));
 /// # Ok::<(), ndpool::Error>(())

@@ -58,10 +58,16 @@ pub trait RealElement: NumberElement {
     /// The value as `f64`, rounded if need be.
     #[doc(hidden)]
     fn to_f64(self) -> f64;
-    /// An edge, rounded as NumPy stores edges for this type.
+    /// Edges of bins of equal width within a range that the caller gave.
     #[doc(hidden)]
-    fn round_edge(edge: f64) -> f64 {
-        edge
+    fn linspace(low: f64, high: f64, n_bins: usize) -> Vec<f64> {
+        let step = (high - low) / n_bins as f64;
+        (0..n_bins).map(|i| i as f64 * step + low).chain([high]).collect()
+    }
+    /// Edges of bins of equal width within a range that was found in the data, in the arithmetic of the data.
+    #[doc(hidden)]
+    fn linspace_native(low: f64, high: f64, n_bins: usize) -> Vec<f64> {
+        Self::linspace(low, high, n_bins)
     }
 }
 
@@ -127,8 +133,14 @@ impl RealElement for f32 {
         f64::from(self)
     }
 
-    fn round_edge(edge: f64) -> f64 {
-        f64::from(edge as f32)
+    fn linspace(low: f64, high: f64, n_bins: usize) -> Vec<f64> {
+        f64::linspace(low, high, n_bins).into_iter().map(|edge| f64::from(edge as f32)).collect()
+    }
+
+    fn linspace_native(low: f64, high: f64, n_bins: usize) -> Vec<f64> {
+        let (low, high) = (low as f32, high as f32);
+        let step = (high - low) / n_bins as f32;
+        (0..n_bins).map(|i| i as f32 * step + low).chain([high]).map(f64::from).collect()
     }
 }
 

@@ -55,7 +55,7 @@ pub struct Histogram {
 ///
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, 2.0, 2.5, 4.0, 7.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, 2.0, 2.5, 4.0, 7.0])?;
 /// let found = pool.run(histogram(&x, Bins::Uniform { n_bins: 2, range: (0.0, 4.0) }))?;
 /// assert_eq!(found.counts, [1, 3]);
 /// assert_eq!(found.edges, [0.0, 2.0, 4.0]);
@@ -66,10 +66,17 @@ where
     X: IntoRows<'a>,
     X::Elem: RealElement,
 {
-    let (edges, uniform) = match edges::<X::Elem>(bins) {
-        Ok(found) => found,
-        Err(error) => return Call::failed(error),
-    };
+    match edges::<X::Elem>(bins, <X::Elem as RealElement>::linspace) {
+        Ok((edges, uniform)) => count(x, edges, uniform),
+        Err(error) => Call::failed(error),
+    }
+}
+
+fn count<'a, X>(x: X, edges: Vec<f64>, uniform: bool) -> Call<'a, Histogram>
+where
+    X: IntoRows<'a>,
+    X::Elem: RealElement,
+{
     CallBuilder::<HistogramTask<X::Elem>>::new()
         .value(&uniform)
         .value(&edges)
@@ -88,7 +95,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![0.0, 1.0, 2.5, 4.0])?;
+/// let x = pool.from_array(&ndarray::array![0.0_f64, 1.0, 2.5, 4.0])?;
 /// assert_eq!(ndpool::ops::histogram_auto(&pool, &x, 2)?.counts, [2, 2]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -102,7 +109,9 @@ where
         Err(error) if error.kind() == ErrorKind::Shape => (0.0, 1.0),
         Err(error) => return Err(error),
     };
-    pool.run(histogram(x, Bins::Uniform { n_bins, range }))
+    let bins = Bins::Uniform { n_bins, range };
+    let (edges, uniform) = edges::<X::Elem>(bins, <X::Elem as RealElement>::linspace_native)?;
+    pool.run(count(x, edges, uniform))
 }
 
 fn invalid(message: String) -> Error {
@@ -110,7 +119,10 @@ fn invalid(message: String) -> Error {
 }
 
 /// Edges of the bins, and whether they are evenly spaced.
-fn edges<T: RealElement>(bins: Bins) -> Result<(Vec<f64>, bool)> {
+fn edges<T: RealElement>(
+    bins: Bins,
+    linspace: fn(f64, f64, usize) -> Vec<f64>,
+) -> Result<(Vec<f64>, bool)> {
     match bins {
         Bins::Edges(edges) => {
             if edges.len() < 2 {
@@ -136,10 +148,7 @@ fn edges<T: RealElement>(bins: Bins) -> Result<(Vec<f64>, bool)> {
                     .with_hint("the first end must be the smaller one"));
             }
             let (low, high) = if low == high { (low - 0.5, high + 0.5) } else { (low, high) };
-            let step = (high - low) / n_bins as f64;
-            let mut edges: Vec<f64> =
-                (0..n_bins).map(|i| T::round_edge(i as f64 * step + low)).collect();
-            edges.push(T::round_edge(high));
+            let edges = linspace(low, high, n_bins);
             if edges.windows(2).any(|pair| pair[0] >= pair[1]) {
                 return Err(invalid(format!("{n_bins} bins between {low} and {high} have no width"))
                     .with_hint("ask for fewer bins or a wider range"));
@@ -245,7 +254,7 @@ mod tests {
     use super::*;
 
     fn count<T: RealElement>(x: &[T], bins: Bins) -> Vec<u64> {
-        let (edges, uniform) = edges::<T>(bins).unwrap();
+        let (edges, uniform) = edges::<T>(bins, T::linspace).unwrap();
         dispatch(Binning { edges: &edges, uniform, x })
     }
 
@@ -268,7 +277,7 @@ mod tests {
         let x: Vec<f64> = (0..5000).map(|i| f64::from(i) * 0.0125 - 3.0).collect();
         for n_bins in [1, 2, 3, 7, 10, 97, 1000] {
             let bins = uniform(n_bins, -1.1, 47.3);
-            let (list, _) = edges::<f64>(bins.clone()).unwrap();
+            let (list, _) = edges::<f64>(bins.clone(), f64::linspace).unwrap();
             assert_eq!(count(&x, bins), count(&x, Bins::Edges(list)), "{n_bins} bins");
         }
     }
@@ -286,7 +295,7 @@ mod tests {
             Bins::Edges(vec![2.0, 1.0]),
             Bins::Edges(vec![1.0, f64::NAN]),
         ] {
-            assert_eq!(edges::<f64>(bins.clone()).unwrap_err().kind(), ErrorKind::InvalidArgument, "{bins:?}");
+            assert_eq!(edges::<f64>(bins.clone(), f64::linspace).unwrap_err().kind(), ErrorKind::InvalidArgument, "{bins:?}");
         }
     }
 }

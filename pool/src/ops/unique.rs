@@ -34,7 +34,7 @@ pub struct UniqueCounts<T> {
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![3, 1, 3])?;
+/// let x = pool.from_array(&ndarray::array![3_i32, 1, 3])?;
 /// let found = pool.run(ndpool::ops::unique_counts(&x, 1000))?;
 /// assert_eq!((found.values, found.counts), (vec![1, 3], vec![1, 2]));
 /// # Ok::<(), ndpool::Error>(())

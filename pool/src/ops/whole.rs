@@ -46,7 +46,7 @@ impl NormOrd {
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![[1.0, 2.0], [3.0, 4.0]])?;
+/// let x = pool.from_array(&ndarray::array![[1.0_f64, 2.0], [3.0, 4.0]])?;
 /// assert_eq!(pool.run(ndpool::ops::sum(&x))?, 10.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -64,7 +64,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, f64::NAN, 2.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, f64::NAN, 2.0])?;
 /// assert_eq!(pool.run(ndpool::ops::nansum(&x))?, 3.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -85,7 +85,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![2.0, 3.0, 4.0])?;
+/// let x = pool.from_array(&ndarray::array![2.0_f64, 3.0, 4.0])?;
 /// assert_eq!(pool.run(ndpool::ops::prod(&x))?, 24.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -103,7 +103,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![2.0, f64::NAN, 4.0])?;
+/// let x = pool.from_array(&ndarray::array![2.0_f64, f64::NAN, 4.0])?;
 /// assert_eq!(pool.run(ndpool::ops::nanprod(&x))?, 8.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -141,7 +141,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, f64::NAN, 2.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, f64::NAN, 2.0])?;
 /// assert_eq!(pool.run(ndpool::ops::nanmean(&x))?, 1.5);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -162,7 +162,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, 3.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, 3.0])?;
 /// assert_eq!(pool.run(ndpool::ops::var(&x, 0.0))?, 1.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -180,7 +180,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, f64::NAN, 3.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, f64::NAN, 3.0])?;
 /// assert_eq!(pool.run(ndpool::ops::nanvar(&x, 0.0))?, 1.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -201,7 +201,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, 3.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, 3.0])?;
 /// assert_eq!(pool.run(ndpool::ops::std(&x, 0.0))?, 1.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -219,7 +219,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, f64::NAN, 3.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, f64::NAN, 3.0])?;
 /// assert_eq!(pool.run(ndpool::ops::nanstd(&x, 0.0))?, 1.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -240,7 +240,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, 2.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, 2.0])?;
 /// assert_eq!(pool.run(ndpool::ops::min(&x))?, 1.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -261,7 +261,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, f64::NAN, 2.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, f64::NAN, 2.0])?;
 /// assert_eq!(pool.run(ndpool::ops::nanmin(&x))?, 1.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -282,7 +282,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, 2.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, 2.0])?;
 /// assert_eq!(pool.run(ndpool::ops::max(&x))?, 2.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -303,7 +303,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, f64::NAN, 2.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, f64::NAN, 2.0])?;
 /// assert_eq!(pool.run(ndpool::ops::nanmax(&x))?, 2.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -324,7 +324,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, 2.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, 2.0])?;
 /// assert_eq!(pool.run(ndpool::ops::argmin(&x))?, 0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -367,7 +367,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, 2.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, 2.0])?;
 /// assert_eq!(pool.run(ndpool::ops::argmax(&x))?, 1);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -410,7 +410,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![5, 2, 9])?;
+/// let x = pool.from_array(&ndarray::array![5_i32, 2, 9])?;
 /// assert_eq!(pool.run(ndpool::ops::ptp(&x))?, 7);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -428,7 +428,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![0, 2, 9])?;
+/// let x = pool.from_array(&ndarray::array![0_i32, 2, 9])?;
 /// assert_eq!(pool.run(ndpool::ops::count_nonzero(&x))?, 2);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -485,7 +485,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![3.0, 4.0])?;
+/// let x = pool.from_array(&ndarray::array![3.0_f64, 4.0])?;
 /// assert_eq!(pool.run(ndpool::ops::norm(&x, ndpool::ops::NormOrd::Two))?, 5.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -509,7 +509,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, 2.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, 2.0])?;
 /// assert_eq!(pool.run(ndpool::ops::dot(&x, &x))?, 5.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
@@ -531,7 +531,7 @@ where
 /// ```
 /// ndpool::init();
 /// let pool = ndpool::Pool::builder().workers(2).build()?;
-/// let x = pool.from_array(&ndarray::array![1.0, 2.0])?;
+/// let x = pool.from_array(&ndarray::array![1.0_f64, 2.0])?;
 /// assert_eq!(pool.run(ndpool::ops::vdot(&x, &x))?, 5.0);
 /// # Ok::<(), ndpool::Error>(())
 /// ```

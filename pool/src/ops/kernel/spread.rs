@@ -51,9 +51,13 @@ impl FloatSpread {
     #[inline(always)]
     pub fn add_shifted(&mut self, n: u64, k: f64, shifted: f64, squares: f64) {
         let offset = shifted / n as f64;
-        let m2 = squares - shifted * offset;
-        // Rounding may leave a small negative number; NaN stays.
-        let m2 = if m2 < 0.0 { 0.0 } else { m2 };
+        let m2 = match squares - shifted * offset {
+            // Squares overflowed, but no element is infinite.
+            _ if squares == f64::INFINITY && shifted.is_finite() => f64::INFINITY,
+            // Rounding may leave a small negative number; NaN stays.
+            m2 if m2 < 0.0 => 0.0,
+            m2 => m2,
+        };
         self.add(Self { n, mean: k + offset, m2 }, if self.n == 0 { 0.0 } else { offset + (k - self.mean) });
     }
 

@@ -261,9 +261,9 @@ macro_rules! float {
                 if spread.n == 0 {
                     return Seen::Nothing;
                 }
-                let Fused { sum: chunk, shifted, squares, min, max } = fused::fused(x, spread.mean);
+                let Fused { sum: chunk, shifted, squares, min, max } = fused::fused(x, spread.mean.hi);
                 sum.add_sum(chunk);
-                spread.add_shifted(fused::CHUNK as u64, spread.mean, shifted, squares);
+                spread.add_shifted(fused::CHUNK as u64, spread.mean.hi, shifted, squares);
                 // A NaN makes the sum NaN; so do infinities of both signs.
                 if chunk.hi.is_nan() { Seen::Sums } else { Seen::All(min, max) }
             }

@@ -6,7 +6,7 @@ use super::twofold::{Twofold, two_sum};
 /// Columns of a strip: its rows are 4 KiB of `f64`, and its lanes stay in the first-level cache.
 pub const STRIP: usize = 512;
 /// Rows that are added plainly between two compensations.
-const GROUP: usize = 16;
+const GROUP: usize = 8;
 /// Rows between two widenings: 2¹⁶ × 2³² does not overflow.
 const WIDEN_EVERY: usize = 1 << 16;
 

@@ -18,7 +18,9 @@ const FIRST: usize = 256;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct FloatSpread {
     pub n: u64,
-    pub mean: f64,
+    /// Twofold: about a mean that is rounded to one float, the parts of data with a large mean and a small spread would
+    /// not fit together.
+    pub mean: Twofold,
     pub m2: f64,
 }
 
@@ -38,7 +40,7 @@ impl FloatSpread {
             let n = (chunk.len() / P) as u64;
             let k = match first {
                 true => sum_by::<T, P>(chunk, f).map(|sum| sum.value() / n as f64),
-                false => these.map(|this| this.mean),
+                false => these.map(|this| this.mean.hi),
             };
             let sums = shifted_by(chunk, k, f);
             for i in 0..P {
@@ -58,13 +60,15 @@ impl FloatSpread {
             m2 if m2 < 0.0 => 0.0,
             m2 => m2,
         };
-        self.add(Self { n, mean: k + offset, m2 }, if self.n == 0 { 0.0 } else { offset + (k - self.mean) });
+        let mut mean = Twofold { hi: k, lo: 0.0 };
+        mean.add(offset);
+        self.add(Self { n, mean, m2 }, (k - self.mean.hi) + (offset - self.mean.lo));
     }
 
     /// Adds the elements of another spread (Chan's formula).
     #[inline(always)]
     pub fn merge(&mut self, later: Self) {
-        self.add(later, later.mean - self.mean);
+        self.add(later, (later.mean.hi - self.mean.hi) + (later.mean.lo - self.mean.lo));
     }
 
     #[inline(always)]
@@ -78,7 +82,8 @@ impl FloatSpread {
         }
         let n = self.n + later.n;
         let share = later.n as f64 / n as f64;
-        self.mean += delta * share;
+        self.mean.add(delta * share);
+        self.mean.normalise();
         self.m2 += later.m2 + delta * delta * share * self.n as f64;
         self.n = n;
     }

@@ -1,7 +1,7 @@
 //! Sums of slices: floats twofold, integers exact.
 //!
-//! Floats: 32 lanes take 16 elements each, plainly; then the lanes are added to a second row of lanes with their
-//! rounding errors kept; the lanes meet in a tree. So no element passes through more than 16 plain additions,
+//! Floats: 32 lanes take 8 elements each, plainly; then the lanes are added to a second row of lanes with their
+//! rounding errors kept; the lanes meet in a tree. So no element passes through more than 8 plain additions,
 //! and all others are compensated: the error bound is below that of pairwise summation.
 
 use super::twofold::{Twofold, two_sum};
@@ -9,7 +9,7 @@ use super::twofold::{Twofold, two_sum};
 /// Lanes of a float sum.
 pub const LANES: usize = 32;
 /// Elements that meet the lanes between two compensations.
-pub const GROUP: usize = 16 * LANES;
+pub const GROUP: usize = 8 * LANES;
 
 /// Sums `f(x)` for `P` interleaved sequences (1: real, 2: real and imaginary parts).
 #[inline(always)]

@@ -33,6 +33,12 @@ impl Twofold {
         self.lo += later.lo;
     }
 
+    /// Moves what fits from the error into the value.
+    #[inline(always)]
+    pub fn normalise(&mut self) {
+        (self.hi, self.lo) = two_sum(self.hi, self.lo);
+    }
+
     /// The sum, rounded once.
     ///
     /// Infinities and NaN leave NaN in the error term; then the plain sum is the answer.

@@ -122,23 +122,20 @@ impl Descriptor {
     pub(crate) fn staging(&self, block: usize) -> impl Iterator<Item = Staged> {
         let rows = self.grid.rows(block);
         let mut next = 0usize;
-        self.arrays.iter().enumerate().filter(|(_, array)| array.mode == Mode::Stage).map(move |(index, array)| {
-            let target = array.bytes(&rows);
-            let buffer = next..next + target.len();
-            next = buffer.end.next_multiple_of(STAGING_ALIGN);
-            Staged { index, buffer, target }
-        })
+        self.arrays.iter().enumerate().filter(|(_, array)| array.mode == Mode::Stage).map(
+            move |(index, array)| {
+                let target = array.bytes(&rows);
+                let buffer = next..next + target.len();
+                next = buffer.end.next_multiple_of(STAGING_ALIGN);
+                Staged { index, buffer, target }
+            },
+        )
     }
 
     /// Bytes of staging buffer that the largest block needs.
     pub(crate) fn staging_len(&self) -> usize {
         // The first block is as large as any.
         self.staging(0).map(|staged| staged.buffer.end).max().unwrap_or(0)
-    }
-
-    /// Whether a block that failed half-way leaves rows that hold neither old nor new values.
-    pub(crate) fn can_tear(&self) -> bool {
-        self.arrays.iter().any(|array| array.mode == Mode::Out)
     }
 }
 

@@ -119,17 +119,15 @@ fn invalid(message: String) -> Error {
 }
 
 /// Edges of the bins, and whether they are evenly spaced.
-fn edges<T: RealElement>(
-    bins: Bins,
-    linspace: fn(f64, f64, usize) -> Vec<f64>,
-) -> Result<(Vec<f64>, bool)> {
+fn edges<T: RealElement>(bins: Bins, linspace: fn(f64, f64, usize) -> Vec<f64>) -> Result<(Vec<f64>, bool)> {
     match bins {
         Bins::Edges(edges) => {
             if edges.len() < 2 {
                 return Err(invalid(format!("{} edges make no bin", edges.len()))
                     .with_hint("n bins have n + 1 edges"));
             }
-            match edges.windows(2).position(|pair| pair[0].is_nan() || pair[1].is_nan() || pair[0] > pair[1]) {
+            match edges.windows(2).position(|pair| pair[0].is_nan() || pair[1].is_nan() || pair[0] > pair[1])
+            {
                 Some(i) => Err(invalid(format!("edge {} after edge {}", edges[i + 1], edges[i]))
                     .with_hint("edges must not decrease, and must not be NaN")),
                 None => Ok((edges, false)),
@@ -295,7 +293,11 @@ mod tests {
             Bins::Edges(vec![2.0, 1.0]),
             Bins::Edges(vec![1.0, f64::NAN]),
         ] {
-            assert_eq!(edges::<f64>(bins.clone(), f64::linspace).unwrap_err().kind(), ErrorKind::InvalidArgument, "{bins:?}");
+            assert_eq!(
+                edges::<f64>(bins.clone(), f64::linspace).unwrap_err().kind(),
+                ErrorKind::InvalidArgument,
+                "{bins:?}"
+            );
         }
     }
 }

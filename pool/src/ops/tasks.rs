@@ -182,7 +182,15 @@ impl<A: Accumulate<T>, T: Dtype> Task for Along<A, T> {
             Split::Axis => {
                 let outputs = 0..lanes.n_outputs();
                 let mut parts = Vec::with_capacity(outputs.len());
-                dispatch(Columns { lanes, op, x, outputs, rows: block, take: |acc| parts.push(acc), _acc: PhantomData });
+                dispatch(Columns {
+                    lanes,
+                    op,
+                    x,
+                    outputs,
+                    rows: block,
+                    take: |acc| parts.push(acc),
+                    _acc: PhantomData,
+                });
                 Ok(Parts(parts))
             }
             Split::Output => {

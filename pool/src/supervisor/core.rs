@@ -127,7 +127,10 @@ pub(crate) struct Core {
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core").field("run", &self.run.id()).field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Core")
+            .field("run", &self.run.id())
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 

@@ -62,16 +62,11 @@ static NEXT_SEQUENCE: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct JobRecord {
     pub(super) sequence: u64,
     pub(super) label: String,
-    pub(super) vtable: &'static TaskVtable,
     pub(super) descriptor: Descriptor,
     pub(super) plan: Plan,
     pub(super) attempts: u32,
     pub(super) block_timeout: Option<Duration>,
     pub(super) deadline: Option<Duration>,
-    /// Where each array's bytes are; one for each of the descriptor's.
-    pub(super) sources: Vec<ArraySource>,
-    /// Arrays that were made for this job, in the order of the parameters.
-    pub(super) outputs: Vec<Arc<Segment>>,
     pub(super) state: Mutex<JobState>,
     /// Set after everything else that ending a job does.
     ended: AtomicBool,
@@ -83,6 +78,10 @@ pub(crate) struct JobRecord {
 #[derive(Debug)]
 pub(super) struct JobState {
     pub(super) phase: Phase,
+    /// Where each array's bytes are, one for each of the descriptor's; let go when the job ends.
+    pub(super) sources: Vec<ArraySource>,
+    /// Arrays that were made for this job, in the order of the parameters; let go when the result is taken.
+    pub(super) outputs: Vec<Arc<Segment>>,
     /// Blocks before this one are in a terminal state.
     pub(super) cursor: usize,
     /// Why blocks were cancelled, if they were.
@@ -148,7 +147,18 @@ impl JobRecord {
             sources.push(source);
             arrays.push(ArraySpec { locator, dtype, shape, offset_bytes, mode: param.mode });
         }
-        Self::assemble(core, label, spec.vtable, &spec.options, grid, arrays, sources, outputs, arguments, spec.n_values)
+        Self::assemble(
+            core,
+            label,
+            spec.vtable,
+            &spec.options,
+            grid,
+            arrays,
+            sources,
+            outputs,
+            arguments,
+            spec.n_values,
+        )
     }
 
     /// A job of many calls of one task without arrays: every call is a block.
@@ -165,7 +175,18 @@ impl JobRecord {
             ends.push(values.len() as u64);
         }
         let arguments = (values, ends);
-        Self::assemble(core, label, vtable, &options, grid, Vec::new(), Vec::new(), Vec::new(), arguments, n_values)
+        Self::assemble(
+            core,
+            label,
+            vtable,
+            &options,
+            grid,
+            Vec::new(),
+            Vec::new(),
+            Vec::new(),
+            arguments,
+            n_values,
+        )
     }
 
     #[expect(clippy::too_many_arguments, reason = "the two constructors share this last step")]
@@ -197,16 +218,15 @@ impl JobRecord {
         Ok(Arc::new(Self {
             sequence,
             label,
-            vtable,
             descriptor,
             plan,
             attempts: options.attempts,
             block_timeout: options.block_timeout,
             deadline: options.deadline,
-            sources,
-            outputs,
             state: Mutex::new(JobState {
                 phase: Phase::Queued { arguments, table },
+                sources,
+                outputs,
                 cursor: 0,
                 abort: None,
                 deaths: HashMap::new(),
@@ -258,7 +278,8 @@ impl JobRecord {
             Phase::Queued { .. } => 0,
             Phase::Open { arena, .. } => {
                 let ledger = self.ledger(arena);
-                let later = (state.cursor..n_blocks).filter(|&block| ledger.load(block).state().is_terminal());
+                let later =
+                    (state.cursor..n_blocks).filter(|&block| ledger.load(block).state().is_terminal());
                 state.cursor + later.count()
             }
             Phase::Ended { .. } | Phase::Taken => n_blocks,
@@ -267,8 +288,11 @@ impl JobRecord {
     }
 
     /// The data bytes of the rows that the job's blocks touch of each array, and whether they are written.
-    fn leased_ranges(&self) -> impl Iterator<Item = (&Segment, std::ops::Range<usize>, bool)> {
-        self.descriptor.arrays.iter().zip(&self.sources).filter_map(|(array, source)| match source {
+    fn leased_ranges<'s>(
+        &'s self,
+        state: &'s JobState,
+    ) -> impl Iterator<Item = (&'s Segment, std::ops::Range<usize>, bool)> {
+        self.descriptor.arrays.iter().zip(&state.sources).filter_map(|(array, source)| match source {
             ArraySource::Segment(segment) => {
                 Some((&**segment, array.bytes(&(0..array.n_rows())), array.mode.is_mutable()))
             }
@@ -276,10 +300,12 @@ impl JobRecord {
         })
     }
 
-    fn release_leases(&self) {
-        for (segment, _, _) in self.leased_ranges() {
+    /// Ends the job's leases and lets its arrays go.
+    fn release_leases(&self, state: &mut JobState) {
+        for (segment, _, _) in self.leased_ranges(state) {
             segment.leases().release(self.sequence);
         }
+        state.sources.clear();
     }
 }
 
@@ -384,14 +410,17 @@ impl Core {
                 slot.staging.grow_raw(staging_len)?;
             }
         }
-        for (segment, range, is_written) in job.leased_ranges() {
-            segment.leases().wait(range, is_written);
-        }
-        for (segment, range, is_written) in job.leased_ranges() {
-            segment.leases().lease(job.sequence, range, is_written);
+        {
+            let state = job.lock();
+            for (segment, range, is_written) in job.leased_ranges(&state) {
+                segment.leases().wait(range, is_written);
+            }
+            for (segment, range, is_written) in job.leased_ranges(&state) {
+                segment.leases().lease(job.sequence, range, is_written);
+            }
         }
         if let Err(error) = self.publish(job) {
-            job.release_leases();
+            job.release_leases(&mut job.lock());
             return Err(error);
         }
         // A shutdown that began meanwhile may have looked before the job was there.
@@ -418,7 +447,8 @@ impl Core {
         };
         let plan = Plan { descriptor_len: descriptor.len(), ..job.plan };
         let arena = table.take_arena(self, &plan)?;
-        let Phase::Queued { arguments, table: ends } = std::mem::replace(&mut state.phase, Phase::Taken) else {
+        let Phase::Queued { arguments, table: ends } = std::mem::replace(&mut state.phase, Phase::Taken)
+        else {
             unreachable!("checked above, under the same lock");
         };
         arena.arena.write_job(&plan, &descriptor, &arguments, &ends);
@@ -457,7 +487,7 @@ impl Core {
             table.entries[entry] = None;
             table.queue.pop_front()
         };
-        job.release_leases();
+        job.release_leases(&mut state);
         job.ended.store(true, Ordering::Release);
         let waker = state.waker.take();
         drop(state);
@@ -482,7 +512,7 @@ impl Core {
         let mut state = job.lock();
         state.abort.get_or_insert(error);
         state.phase = Phase::Taken;
-        job.release_leases();
+        job.release_leases(&mut state);
         job.ended.store(true, Ordering::Release);
         let waker = state.waker.take();
         drop(state);
@@ -571,7 +601,8 @@ impl Core {
         let serving = |slot: &usize| self.slots[*slot].lock().is_serving;
         let slots: Vec<_> = (0..self.slots.len()).collect();
         let is_coming = !slots.iter().all(serving);
-        let is_fresh = slots.iter().any(|&slot| self.board.n_begun(slot) == 0 || self.board.must_retire(slot));
+        let is_fresh =
+            slots.iter().any(|&slot| self.board.n_begun(slot) == 0 || self.board.must_retire(slot));
         if is_coming || is_fresh {
             return;
         }
@@ -601,7 +632,8 @@ impl Core {
 impl Table {
     /// An arena that a job of this plan fits into: the smallest that is free, or a new one.
     fn take_arena(&mut self, core: &Core, plan: &Plan) -> Result<OwnedArena> {
-        let too_large = || Error::new(ErrorKind::Shape, format!("a job of {} blocks is too large", plan.n_blocks));
+        let too_large =
+            || Error::new(ErrorKind::Shape, format!("a job of {} blocks is too large", plan.n_blocks));
         let data_len = plan.data_len().ok_or_else(too_large)?;
         let fits = |owned: &OwnedArena| {
             owned.arena.words_capacity() >= plan.n_blocks && owned.arena.data_capacity() >= data_len

@@ -23,7 +23,10 @@ pub(crate) struct ProcessHandle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     Code(i32),
-    Signal { number: i32, core_dumped: bool },
+    Signal {
+        number: i32,
+        core_dumped: bool,
+    },
     /// Somebody else waited for it, or `SIGCHLD` is ignored.
     Unknown,
 }
@@ -90,7 +93,9 @@ impl ProcessHandle {
         }
         match waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED) {
             Ok(WaitStatus::Exited(_, code)) => Ended::Code(code),
-            Ok(WaitStatus::Signaled(_, signal, core_dumped)) => Ended::Signal { number: signal as i32, core_dumped },
+            Ok(WaitStatus::Signaled(_, signal, core_dumped)) => {
+                Ended::Signal { number: signal as i32, core_dumped }
+            }
             _ => Ended::Unknown,
         }
     }

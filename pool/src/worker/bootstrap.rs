@@ -89,8 +89,8 @@ fn shake_hands(socket: &str) -> Result<(Welcome, IpcReceiver<ToWorker>), String>
         let _ = std::fs::remove_dir(directory);
     }
     let (control, inbox) = ipc::channel().map_err(|error| format!("no control channel: {error}"))?;
-    let fingerprint = Fingerprint::of_this_program()
-        .map_err(|error| format!("cannot look at /proc/self/exe: {error}"))?;
+    let fingerprint =
+        Fingerprint::of_this_program().map_err(|error| format!("cannot look at /proc/self/exe: {error}"))?;
     let hello = Hello {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").into(),

@@ -23,7 +23,11 @@ use crate::task::{Args, Block, BlockArray, Failure, FailureKind, Outcome, TaskEr
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs a task on one block; a panic becomes a failure.
-pub(crate) fn run_task(vtable: &TaskVtable, args: &mut Args<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
+pub(crate) fn run_task(
+    vtable: &TaskVtable,
+    args: &mut Args<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
     // Unwind safety: after a failure nobody looks at the block's arrays, and the arguments are not written.
     match catch_unwind(AssertUnwindSafe(|| (vtable.run)(args, outcome))) {
         Ok(Ok(())) => Ok(()),
@@ -37,7 +41,13 @@ pub(crate) fn run_task(vtable: &TaskVtable, args: &mut Args<'_>, outcome: &mut O
 }
 
 /// Runs a block that this worker has claimed, and commits it.
-pub(super) fn execute(worker: &mut Worker, entry: &mut JobEntry, ledger: &Ledger<'_>, block: usize, word: BlockWord) {
+pub(super) fn execute(
+    worker: &mut Worker,
+    entry: &mut JobEntry,
+    ledger: &Ledger<'_>,
+    block: usize,
+    word: BlockWord,
+) {
     let Worker { cache, .. } = worker;
     let context = entry.context.get_or_insert_with(|| JobContext::new(&entry.arena, cache));
     let outcome = match context {
@@ -106,7 +116,8 @@ fn run_block(
 fn prepare_arrays(worker: &mut Worker, context: &mut JobContext, block: usize) -> Result<(), Failure> {
     let JobContext { descriptor, attachments, block_arrays, staging_len, .. } = context;
     let rows = descriptor.grid.rows(block);
-    for ((array, attachment), target) in descriptor.arrays.iter().zip(attachments.iter()).zip(block_arrays.iter_mut())
+    for ((array, attachment), target) in
+        descriptor.arrays.iter().zip(attachments.iter()).zip(block_arrays.iter_mut())
     {
         let BlockArray { first, shape, mode, .. } = target;
         match mode {
@@ -161,7 +172,13 @@ fn store(
     Ok(())
 }
 
-fn store_failure(worker: &Worker, entry: &JobEntry, plan: &crate::job::arena::Plan, block: usize, failure: &Failure) {
+fn store_failure(
+    worker: &Worker,
+    entry: &JobEntry,
+    plan: &crate::job::arena::Plan,
+    block: usize,
+    failure: &Failure,
+) {
     let serialised = |failure: &Failure| postcard::to_stdvec(failure).unwrap_or_default();
     if store(worker, entry, plan, block, SlotKind::Failure, &serialised(failure)).is_ok() {
         return;
@@ -191,10 +208,9 @@ fn commit(
     for staged in context.descriptor.staging(block) {
         let staging = worker.staging(context.staging_len);
         let target = &context.attachments[staged.index];
-        let written =
-            staging.map_err(|error| error.to_string()).and_then(|staging| {
-                staging.write_back(staged.buffer, target, staged.target.start).map_err(|error| error.to_string())
-            });
+        let written = staging.map_err(|error| error.to_string()).and_then(|staging| {
+            staging.write_back(staged.buffer, target, staged.target.start).map_err(|error| error.to_string())
+        });
         if let Err(what) = written {
             // The block is decided and cannot be given back: the supervisor finishes it after this death.
             super::bootstrap::give_up(&format!("cannot write a block back: {what}"));

@@ -20,12 +20,7 @@ pub struct Summary<T: Dtype> {
 
 impl<T: Dtype> Default for Summary<T> {
     fn default() -> Self {
-        Self {
-            nan_count: 0,
-            total: Total::default(),
-            spread: Spread::default(),
-            extrema: Extrema::default(),
-        }
+        Self { nan_count: 0, total: Total::default(), spread: Spread::default(), extrema: Extrema::default() }
     }
 }
 

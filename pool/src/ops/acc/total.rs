@@ -60,7 +60,14 @@ impl<T: Dtype> Accumulate<T> for Total<T> {
     }
 
     #[inline(always)]
-    fn push_columns(these: &mut [Self], op: TotalOp, x: &[T], stride: usize, n_rows: usize, _at: usize) -> bool {
+    fn push_columns(
+        these: &mut [Self],
+        op: TotalOp,
+        x: &[T],
+        stride: usize,
+        n_rows: usize,
+        _at: usize,
+    ) -> bool {
         if op.skip_nan && T::HAS_NAN {
             return false;
         }

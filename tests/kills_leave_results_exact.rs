@@ -67,21 +67,25 @@ fn pool(workers: usize) -> Pool {
     Pool::builder().workers(workers).stderr(Stderr::Keep).build().unwrap()
 }
 
-/// Runs `round` with kills until `n_kills` workers were killed; the pool's counts must agree, and nothing be left.
-fn until_killed(seed: u64, n_kills: u64, workers: usize, mut round: impl FnMut(&Pool, u64)) {
+/// Repeats `round` under kills until the pool has lost `n_lost` workers and blocks were redone, and, if `stages`, the
+/// supervisor has finished blocks whose worker died while it wrote them back. Nothing may be left in the end.
+fn until_lost(seed: u64, n_lost: u64, workers: usize, stages: bool, mut round: impl FnMut(&Pool, u64)) {
     let pool = pool(workers);
     let run = Run::of(&pool);
     let killer = Killer::new(seed, Duration::from_millis(3));
     let (mut n_killed, mut n_rounds) = (0, 0);
-    while n_killed < n_kills {
+    let has_seen_enough = || {
+        let stats = pool.stats();
+        stats.workers_lost >= n_lost && stats.blocks_redone > 0 && (!stages || stats.blocks_finished > 0)
+    };
+    while !has_seen_enough() {
         n_killed += killer.during(&pool, || round(&pool, n_rounds)).1;
         n_rounds += 1;
     }
     let stats = pool.stats();
-    println!("{n_rounds} rounds, {n_killed} kills, {stats:?}");
-    // A worker may be killed twice before it is seen dead, or be killed before it counts as started.
-    assert!(stats.workers_lost > n_kills / 4 && stats.workers_lost <= n_killed, "{n_killed} kills, {stats:?}");
-    assert!(stats.blocks_redone > 0, "{stats:?}");
+    println!("{n_rounds} rounds, {n_killed} signals, {stats:?}");
+    // One worker may get several signals before it is seen dead, but dies once.
+    assert!(stats.workers_lost <= n_killed, "{n_killed} signals, {stats:?}");
     drop(pool);
     run.assert_gone();
 }
@@ -89,7 +93,7 @@ fn until_killed(seed: u64, n_kills: u64, workers: usize, mut round: impl FnMut(&
 #[ndpool::test]
 fn staged_updates_are_applied_exactly_once() {
     let _watchdog = watchdog();
-    until_killed(1, 1_000, 3, |pool, round| {
+    until_lost(1, 1_000, 3, true, |pool, round| {
         let mut x = pool.from_shape_fn(SHAPE, |(i, j)| (i * j) as u64).unwrap();
         for _ in 0..4 {
             pool.run(increment(&mut x).block_rows(BLOCK_ROWS)).unwrap();
@@ -115,7 +119,7 @@ fn two_staged_arrays_and_a_merged_result_keep_their_bits() {
         (x.view().mapv(f64::to_bits), y.view().to_owned(), sums)
     };
     let expected = calm(&pool(2));
-    until_killed(2, 600, 2, |pool, round| assert!(calm(pool) == expected, "round {round}"));
+    until_lost(2, 600, 2, true, |pool, round| assert!(calm(pool) == expected, "round {round}"));
 }
 
 #[ndpool::test]
@@ -133,7 +137,7 @@ fn outputs_whole_arrays_and_merged_results_are_exact() {
         let pool = pool(2);
         pool.run(total(&pool.from_array(&mixed).unwrap()).block_rows(BLOCK_ROWS)).unwrap()
     };
-    until_killed(3, 600, 3, |pool, round| {
+    until_lost(3, 500, 3, false, |pool, round| {
         let x = pool.from_array(&x).unwrap();
         let mut y = pool.full(SHAPE, u64::MAX).unwrap();
         pool.run(mix(5, &x, &mut y).block_rows(BLOCK_ROWS)).unwrap();
@@ -153,7 +157,7 @@ fn maps_give_every_result_once_and_in_order() {
     // Results of 8 bytes to 16 KiB: inline and spilled ones.
     let len = |seed: u64| if seed % 7 == 0 { 2048 } else { (seed % 3) as usize };
     let expected: Vec<_> = (0..2_000).map(Random::new).collect();
-    until_killed(4, 400, 2, |pool, round| {
+    until_lost(4, 400, 2, false, |pool, round| {
         let map = pool.map((0..2_000u64).map(|seed| hash(seed, len(seed))));
         let mut n = 0;
         for (seed, result) in map.enumerate() {

@@ -2,6 +2,8 @@
 
 /// Running a test again in a process of its own.
 mod actor;
+/// Holding tasks back.
+mod gate;
 /// What a pool left behind, or did not.
 mod leftovers;
 /// Killing workers at random moments.
@@ -12,6 +14,7 @@ mod random;
 mod watchdog;
 
 pub use actor::{Actor, role, say, wait_to_be_told};
+pub use gate::Gate;
 pub use killer::{Killer, kill, kill_group, stop};
 pub use leftovers::{Run, is_alive, processes_of, wait_until};
 pub use random::Random;

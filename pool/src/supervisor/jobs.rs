@@ -68,8 +68,6 @@ pub(crate) struct JobRecord {
     pub(super) attempts: u32,
     pub(super) block_timeout: Option<Duration>,
     pub(super) deadline: Option<Duration>,
-    /// Where each array's bytes are; one for each of the descriptor's.
-    pub(super) sources: Vec<ArraySource>,
     /// Arrays that were made for this job, in the order of the parameters.
     pub(super) outputs: Vec<Arc<Segment>>,
     pub(super) state: Mutex<JobState>,
@@ -83,6 +81,9 @@ pub(crate) struct JobRecord {
 #[derive(Debug)]
 pub(super) struct JobState {
     pub(super) phase: Phase,
+    /// Where each array's bytes are, one for each of the descriptor's; none once the job has ended: whoever keeps
+    /// the record longer keeps no arrays.
+    pub(super) sources: Vec<ArraySource>,
     /// Blocks before this one are in a terminal state.
     pub(super) cursor: usize,
     /// Why blocks were cancelled, if they were.
@@ -212,10 +213,10 @@ impl JobRecord {
             attempts: options.attempts,
             block_timeout: options.block_timeout,
             deadline: options.deadline,
-            sources,
             outputs,
             state: Mutex::new(JobState {
                 phase: Phase::Queued { arguments, table },
+                sources,
                 cursor: 0,
                 abort: None,
                 deaths: HashMap::new(),
@@ -276,8 +277,11 @@ impl JobRecord {
     }
 
     /// The data bytes of the rows that the job's blocks touch of each array, and whether they are written.
-    fn leased_ranges(&self) -> impl Iterator<Item = (&Segment, std::ops::Range<usize>, bool)> {
-        self.descriptor.arrays.iter().zip(&self.sources).filter_map(|(array, source)| match source {
+    fn leased_ranges<'s>(
+        &'s self,
+        sources: &'s [ArraySource],
+    ) -> impl Iterator<Item = (&'s Segment, std::ops::Range<usize>, bool)> {
+        self.descriptor.arrays.iter().zip(sources).filter_map(|(array, source)| match source {
             ArraySource::Segment(segment) => {
                 Some((&**segment, array.bytes(&(0..array.n_rows())), array.mode.is_mutable()))
             }
@@ -285,10 +289,12 @@ impl JobRecord {
         })
     }
 
-    fn release_leases(&self) {
-        for (segment, _, _) in self.leased_ranges() {
+    /// Lets go of the job's arrays: no worker will touch them any more.
+    fn release_arrays(&self, state: &mut JobState) {
+        for (segment, _, _) in self.leased_ranges(&state.sources) {
             segment.leases().release(self.sequence);
         }
+        state.sources.clear();
     }
 }
 
@@ -393,14 +399,18 @@ impl Core {
                 slot.staging.grow_raw(staging_len)?;
             }
         }
-        for (segment, range, is_written) in job.leased_ranges() {
-            segment.leases().wait(range, is_written);
-        }
-        for (segment, range, is_written) in job.leased_ranges() {
-            segment.leases().lease(job.sequence, range, is_written);
+        {
+            // Nobody else has the job yet.
+            let state = job.lock();
+            for (segment, range, is_written) in job.leased_ranges(&state.sources) {
+                segment.leases().wait(range, is_written);
+            }
+            for (segment, range, is_written) in job.leased_ranges(&state.sources) {
+                segment.leases().lease(job.sequence, range, is_written);
+            }
         }
         if let Err(error) = self.publish(job) {
-            job.release_leases();
+            job.release_arrays(&mut job.lock());
             return Err(error);
         }
         // A shutdown that began meanwhile may have looked before the job was there.
@@ -466,7 +476,7 @@ impl Core {
             table.entries[entry] = None;
             table.queue.pop_front()
         };
-        job.release_leases();
+        job.release_arrays(&mut state);
         job.ended.store(true, Ordering::Release);
         let waker = state.waker.take();
         drop(state);
@@ -491,7 +501,7 @@ impl Core {
         let mut state = job.lock();
         state.abort.get_or_insert(error);
         state.phase = Phase::Taken;
-        job.release_leases();
+        job.release_arrays(&mut state);
         job.ended.store(true, Ordering::Release);
         let waker = state.waker.take();
         drop(state);

@@ -95,6 +95,13 @@ pub(super) struct JobState {
     waker: Option<Waker>,
 }
 
+impl JobState {
+    /// The death for which a block was given up; `None` if its last attempt told why it failed.
+    pub(super) fn final_death(&self, block: usize) -> Option<&Death> {
+        self.deaths.get(&block).filter(|death| death.is_final)
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Not published yet; holds what the arena will.
@@ -116,8 +123,10 @@ pub(super) struct Death {
     pub(super) stderr: Vec<String>,
     /// The text of a panic that the worker did not survive.
     pub(super) last_words: String,
-    /// Whether the task had begun.
+    /// Whether the task had begun, then or in an earlier attempt.
     pub(super) had_begun: bool,
+    /// Whether the block was given up for it; if not, a later attempt decided.
+    pub(super) is_final: bool,
 }
 
 impl JobRecord {
@@ -654,6 +663,6 @@ impl Table {
 /// Whether a block may have been left with some rows new and some old.
 pub(super) fn may_be_torn(job: &JobRecord, state: &JobState, block: usize, word: BlockWord) -> bool {
     let began = state.deaths.get(&block).is_some_and(|death| death.had_begun);
-    let ran = word.state() == State::Failed && !state.deaths.contains_key(&block);
+    let ran = word.state() == State::Failed && state.final_death(block).is_none();
     job.descriptor.arrays.iter().any(|array| array.mode == Mode::Out) && (began || ran)
 }

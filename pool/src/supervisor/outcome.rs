@@ -191,7 +191,7 @@ impl Core {
         }
         let error = match (&state.abort, first_failed) {
             (Some(why), _) => self.aborted(job, why, &blocks),
-            (None, Some(block)) => match state.deaths.get(&block) {
+            (None, Some(block)) => match state.final_death(block) {
                 Some(death) => lost_block(job, block, death),
                 None => self.block_error(job, arena, block),
             },
@@ -235,7 +235,7 @@ impl Core {
         let state = job.lock();
         let error = match word.state() {
             State::Done => return None,
-            State::Failed => match state.deaths.get(&block) {
+            State::Failed => match state.final_death(block) {
                 Some(death) => lost_block(job, block, death),
                 None => {
                     drop(state);

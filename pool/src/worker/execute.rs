@@ -106,6 +106,7 @@ fn run_block(
     // is claimed: the job's leases see to it in the supervisor, and the ledger between workers.
     let mut args = unsafe { Args::new(values, &context.block_arrays, &told) };
     let mut outcome = Outcome::new();
+    worker.board.forget_last_words(worker.slot);
     worker.board.set_running(worker.slot, word.bits());
     let result = run_task(context.vtable, &mut args, &mut outcome);
     worker.board.set_running(worker.slot, 0);

@@ -61,7 +61,7 @@ pub(super) fn install_hook(board: Arc<Board>, slot: usize) {
         let mut failure = failure_of(info);
         let place = failure.location.as_deref().unwrap_or("an unknown place");
         // First the part that cannot fail, for a process that does not come to the rest.
-        board.set_last_words(slot, format!("{} at {place}", failure.message).as_bytes());
+        board.add_last_words(slot, format!("{} at {place}", failure.message).as_bytes());
         failure.backtrace = Some(trim(&Backtrace::force_capture().to_string()));
         LAST_PANIC.set(Some(failure));
     }));

@@ -1,0 +1,165 @@
+//! Smallest and largest elements and where they stand.
+
+use serde::{Deserialize, Serialize};
+
+use super::Accumulate;
+use crate::ops::dtype::Dtype;
+use crate::ops::tasks::Outputs;
+use crate::task::{Args, Merge, TaskError};
+
+/// Elements that are compared in one go; the place of an extreme is looked for in one such chunk only.
+const CHUNK: usize = 2048;
+
+/// Written in place of an index that does not exist, since every element is NaN.
+pub const NO_INDEX: u64 = u64::MAX;
+
+/// Smallest and largest element, the first place of each, and the first NaN.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Extrema<T: Dtype> {
+    /// Number of elements, NaN included.
+    pub n: u64,
+    /// First NaN: value and index.
+    pub nan: Option<(T, u64)>,
+    /// Smallest of the others: value and first index.
+    pub min: Option<(T, u64)>,
+    /// Largest of the others: value and first index.
+    pub max: Option<(T, u64)>,
+}
+
+/// What is wanted of the extremes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ExtremaOp {
+    pub want: Want,
+    pub skip_nan: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Want {
+    Min,
+    Max,
+    ArgMin,
+    ArgMax,
+    Ptp,
+}
+
+impl ExtremaOp {
+    pub const MIN: Self = Self { want: Want::Min, skip_nan: false };
+    pub const MAX: Self = Self { want: Want::Max, skip_nan: false };
+    pub const ARGMIN: Self = Self { want: Want::ArgMin, skip_nan: false };
+    pub const ARGMAX: Self = Self { want: Want::ArgMax, skip_nan: false };
+    pub const PTP: Self = Self { want: Want::Ptp, skip_nan: false };
+
+    /// The same, leaving NaN out.
+    pub const fn skipping_nan(self) -> Self {
+        Self { skip_nan: true, ..self }
+    }
+
+    /// Whether the result is an index.
+    pub fn is_index(self) -> bool {
+        matches!(self.want, Want::ArgMin | Want::ArgMax)
+    }
+}
+
+impl<T: Dtype> Extrema<T> {
+    /// The element that the operation asks for, with its index; `None` of no elements.
+    fn find(&self, op: ExtremaOp) -> Option<(T, u64)> {
+        let extreme = match op.want {
+            Want::Min | Want::ArgMin => self.min,
+            Want::Max | Want::ArgMax | Want::Ptp => self.max,
+        };
+        if op.skip_nan { extreme } else { self.nan.or(extreme) }
+    }
+
+    /// The value; a NaN if the array has one, or has nothing else. `None` of no elements.
+    pub fn value(&self, op: ExtremaOp) -> Option<T> {
+        let (value, _) = self.find(op).or(self.nan)?;
+        match op.want {
+            Want::Ptp => {
+                let (low, _) = self.nan.or(self.min)?;
+                Some(T::difference(value, low))
+            }
+            _ => Some(value),
+        }
+    }
+
+    /// The index, or [`NO_INDEX`].
+    pub fn index(&self, op: ExtremaOp) -> u64 {
+        self.find(op).map_or(NO_INDEX, |(_, index)| index)
+    }
+
+    /// Adds a chunk whose extremes are known.
+    #[inline(always)]
+    pub fn push_bounds(&mut self, x: &[T], at: usize, min: T, max: T) {
+        self.n += x.len() as u64;
+        if self.min.is_none_or(|(old, _)| min.less(old)) {
+            self.min = first(x, at, |v| *v == min);
+        }
+        if self.max.is_none_or(|(old, _)| old.less(max)) {
+            self.max = first(x, at, |v| *v == max);
+        }
+    }
+}
+
+/// The first element that fits, and its index.
+#[inline(never)]
+fn first<T: Copy>(x: &[T], at: usize, fits: impl Fn(&T) -> bool) -> Option<(T, u64)> {
+    let found = x.iter().position(fits)?;
+    Some((x[found], (at + found) as u64))
+}
+
+impl<T: Dtype> Default for Extrema<T> {
+    fn default() -> Self {
+        Self { n: 0, nan: None, min: None, max: None }
+    }
+}
+
+impl<T: Dtype> Merge for Extrema<T> {
+    fn merge(&mut self, later: Self) {
+        self.n += later.n;
+        self.nan = self.nan.or(later.nan);
+        if let Some((min, index)) = later.min
+            && self.min.is_none_or(|(old, _)| min.less(old))
+        {
+            self.min = Some((min, index));
+        }
+        if let Some((max, index)) = later.max
+            && self.max.is_none_or(|(old, _)| old.less(max))
+        {
+            self.max = Some((max, index));
+        }
+    }
+}
+
+impl<T: Dtype> Accumulate<T> for Extrema<T> {
+    const NAME: &'static str = "extrema";
+    type Op = ExtremaOp;
+
+    #[inline(always)]
+    fn push(&mut self, _op: ExtremaOp, x: &[T], at: usize) {
+        for (i, chunk) in x.chunks(CHUNK).enumerate() {
+            let at = at + i * CHUNK;
+            let extremes = T::extremes(chunk);
+            if extremes.has_nan && self.nan.is_none() {
+                self.nan = first(chunk, at, |v| v.is_nan());
+            }
+            match extremes.bounds {
+                Some((min, max)) => self.push_bounds(chunk, at, min, max),
+                None => self.n += chunk.len() as u64,
+            }
+        }
+    }
+
+    fn is_settled(&self, op: ExtremaOp) -> bool {
+        !op.skip_nan && self.nan.is_some()
+    }
+
+    fn fill(op: ExtremaOp, outputs: Outputs<'_, T, Self>, args: &mut Args<'_>) -> Result<(), TaskError> {
+        match op.is_index() {
+            true => outputs.write(op, args.flat_mut::<u64>()?, |this| this.index(op)),
+            // Callers refuse an axis of length 0, so that there is a value.
+            false => outputs.write(op, args.flat_mut::<T>()?, |this| this.value(op).unwrap_or(T::ZERO)),
+        }
+        Ok(())
+    }
+}

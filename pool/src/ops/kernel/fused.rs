@@ -1,0 +1,123 @@
+//! Sum, spread and extremes of floats in one pass over memory.
+//!
+//! The spread is taken about a shift `k` near the mean: the mean of everything before the chunk. With
+//! `d = x - k`, the chunk's sum of squares about its own mean is `Σd² - (Σd)²/n`. What cancels there is
+//! `n (mean - k)²`, and the merged sum of squares of all chunks so far is at least half of that (Chan's formula adds it,
+//! weighted by the smaller count), so that the relative error of the result stays a small multiple of the rounding unit, whatever
+//! the data. Two passes over a chunk in cache would stall the stream from memory; this does not.
+
+use super::sum::compensate;
+use super::twofold::Twofold;
+
+/// Elements of a fused chunk.
+pub const CHUNK: usize = 2048;
+const LANES: usize = 16;
+const GROUP: usize = 8 * LANES;
+
+/// Floats that kernels widen to `f64`.
+pub trait Real: Copy + PartialOrd + 'static {
+    /// The largest value.
+    const INFINITY: Self;
+    /// The smallest value.
+    const NEG_INFINITY: Self;
+    /// The value as `f64`, exactly.
+    fn widen(self) -> f64;
+}
+
+impl Real for f32 {
+    const INFINITY: Self = f32::INFINITY;
+    const NEG_INFINITY: Self = f32::NEG_INFINITY;
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    const INFINITY: Self = f64::INFINITY;
+    const NEG_INFINITY: Self = f64::NEG_INFINITY;
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        self
+    }
+}
+
+/// What one chunk yields.
+pub struct Fused<T> {
+    pub sum: Twofold,
+    /// Sum of `x - k`.
+    pub shifted: f64,
+    /// Sum of `(x - k)²`.
+    pub squares: f64,
+    /// Smallest element; meaningless if there is a NaN, which the sum tells.
+    pub min: T,
+    /// Largest element; likewise.
+    pub max: T,
+}
+
+/// Runs over one chunk.
+#[inline(always)]
+pub fn fused<T: Real>(x: &[T; CHUNK], k: f64) -> Fused<T> {
+    let (mut hi, mut lo) = ([0.0; LANES], [0.0; LANES]);
+    let (mut shifted, mut squares) = ([0.0; LANES], [0.0; LANES]);
+    let (mut min, mut max) = ([T::INFINITY; LANES], [T::NEG_INFINITY; LANES]);
+    for group in x.as_chunks::<GROUP>().0 {
+        // One loop per pair of lanes: a group stays in the first-level cache, and loops this simple become vectors on every target.
+        let vectors = group.as_chunks::<LANES>().0;
+        let mut s = [0.0; LANES];
+        for v in vectors {
+            for i in 0..LANES {
+                s[i] += v[i].widen();
+            }
+        }
+        compensate(&mut hi, &mut lo, &s);
+        let (mut d1, mut d2) = ([0.0; LANES], [0.0; LANES]);
+        for v in vectors {
+            for i in 0..LANES {
+                d1[i] += v[i].widen() - k;
+            }
+            for i in 0..LANES {
+                let d = v[i].widen() - k;
+                d2[i] += d * d;
+            }
+        }
+        for i in 0..LANES {
+            shifted[i] += d1[i];
+        }
+        for i in 0..LANES {
+            squares[i] += d2[i];
+        }
+        for v in vectors {
+            for i in 0..LANES {
+                min[i] = if v[i] < min[i] { v[i] } else { min[i] };
+            }
+            for i in 0..LANES {
+                max[i] = if v[i] > max[i] { v[i] } else { max[i] };
+            }
+        }
+    }
+    let [sum] = Twofold::tree(&hi, &lo);
+    Fused {
+        sum,
+        shifted: fold(&shifted, |a, b| a + b),
+        squares: fold(&squares, |a, b| a + b),
+        min: fold(&min, |a, b| if b < a { b } else { a }),
+        max: fold(&max, |a, b| if b > a { b } else { a }),
+    }
+}
+
+/// Meets lanes in a fixed tree.
+///
+/// Not inlined on purpose: seeing how lanes end tempts the compiler to scatter them over scalar registers.
+#[inline(never)]
+pub fn fold<T: Copy, const L: usize>(lanes: &[T; L], f: impl Fn(T, T) -> T) -> T {
+    let mut lanes = *lanes;
+    let mut width = L;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] = f(lanes[i], lanes[i + width]);
+        }
+    }
+    lanes[0]
+}

@@ -24,6 +24,8 @@ mod worker;
 mod supervisor;
 /// The user's handle of all this.
 mod pool;
+/// The built-in reductions.
+pub mod ops;
 /// What can go wrong.
 mod error;
 #[cfg(test)]

@@ -33,7 +33,7 @@ where
     X: IntoRows<'a>,
     X::Elem: IndexElement,
 {
-    CallBuilder::<BincountTask<X::Elem>>::new().rows_flat_arg(x.into_arg()).merged().then(
+    CallBuilder::<BincountTask<X::Elem>>::new().rows_flat_arg(x.into_rows_arg()).merged().then(
         move |Counts(mut counts)| {
             counts.resize(counts.len().max(min_length), 0);
             counts

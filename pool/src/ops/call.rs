@@ -17,7 +17,7 @@ where
     X::Elem: Dtype,
     A: Accumulate<X::Elem>,
 {
-    CallBuilder::<Whole<A, X::Elem>>::new().value(&op).rows_flat_arg(x.into_arg()).merged()
+    CallBuilder::<Whole<A, X::Elem>>::new().value(&op).rows_flat_arg(x.into_rows_arg()).merged()
 }
 
 /// The error for a reduction that no elements have.
@@ -57,7 +57,7 @@ where
     A: Accumulate<X::Elem>,
     O: Element,
 {
-    let arg = x.into_arg();
+    let arg = x.into_rows_arg();
     let Axis(k) = axis;
     let rank = arg.shape.len();
     if k >= rank {

@@ -80,7 +80,7 @@ where
     CallBuilder::<HistogramTask<X::Elem>>::new()
         .value(&uniform)
         .value(&edges)
-        .rows_flat_arg(x.into_arg())
+        .rows_flat_arg(x.into_rows_arg())
         .merged()
         .then(move |Counts(counts)| Histogram { counts, edges })
 }

@@ -44,7 +44,7 @@ where
     X: IntoRows<'a>,
     X::Elem: OrderElement,
 {
-    CallBuilder::<UniqueTask<X::Elem>>::new().value(&limit).rows_flat_arg(x.into_arg()).merged().try_then(
+    CallBuilder::<UniqueTask<X::Elem>>::new().value(&limit).rows_flat_arg(x.into_rows_arg()).merged().try_then(
         move |found| match found.runs {
             Some(runs) => {
                 let (values, counts) = runs.into_iter().unzip();

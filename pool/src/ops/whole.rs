@@ -550,7 +550,7 @@ where
     Y: IntoRows<'a, Elem = X::Elem>,
     X::Elem: Dtype,
 {
-    let (x, y) = (x.into_arg(), y.into_arg());
+    let (x, y) = (x.into_rows_arg(), y.into_rows_arg());
     if x.shape != y.shape {
         let message = format!("inner product of arrays of shapes {:?} and {:?}", x.shape, y.shape);
         return Call::failed(Error::new(ErrorKind::Shape, message).with_hint("both must have the same shape"));

@@ -4,7 +4,7 @@
 //!
 //! 1. lock the manifest, without waiting;
 //! 2. reap the other directories that it names, each under the lock of its own manifest;
-//! 3. unlink the run's segments, and the sockets that it noted;
+//! 3. unlink the run's segments here, and the sockets that it noted;
 //! 4. unlink the manifest, and close it.
 //!
 //! Killed between any two steps, it leaves a manifest without a lock, and the next reaper starts over. Only plain files of this
@@ -145,32 +145,49 @@ fn usual_directories() -> Vec<PathBuf> {
     directories
 }
 
-/// Visits every run of every directory, also of those that are only named by manifests on the way.
+/// Visits every run of every directory, also of those that are only named by manifests on the way, and these first: a manifest that
+/// names others goes last. A failure does not keep it from the rest.
 fn survey(
     directories: &[PathBuf],
-    mut visit: impl FnMut(&Path, RunId) -> io::Result<Option<RunInfo>>,
+    visit: impl Fn(&Path, RunId) -> io::Result<Option<RunInfo>>,
 ) -> Result<Vec<RunInfo>> {
+    let mut failure = None;
     let mut queue = directories.to_vec();
-    let mut infos = Vec::new();
+    let mut found = Vec::new();
     let mut next = 0;
     while let Some(directory) = queue.get(next).cloned() {
-        next += 1;
-        let failed =
-            |error| Error::io(format_args!("cannot look after runs in `{}`", directory.display()), error);
-        let files = Files::of_directory(&directory, None).map_err(failed)?;
-        for run in files.runs() {
-            // The other directories, before they may become unknown.
-            for other in named_directories(&directory, run) {
-                if !queue.contains(&other) {
-                    queue.push(other);
+        match Files::of_directory(&directory, None) {
+            Ok(files) => {
+                for run in files.runs() {
+                    let others = named_directories(&directory, run);
+                    for other in others {
+                        if !queue.contains(&other) {
+                            queue.push(other);
+                        }
+                    }
+                    found.push((directory.clone(), run));
                 }
             }
-            if let Some(info) = visit(&directory, run).map_err(failed)? {
-                infos.push(info);
-            }
+            // What a manifest names may be out of reach.
+            Err(_) if next >= directories.len() => {}
+            Err(error) => failure = Some((directory, error)),
+        }
+        next += 1;
+    }
+    let mut infos = Vec::new();
+    for (directory, run) in found.into_iter().rev() {
+        match visit(&directory, run) {
+            Ok(info) => infos.extend(info),
+            Err(error) => failure = Some((directory, error)),
         }
     }
-    Ok(infos)
+    infos.reverse();
+    match failure {
+        None => Ok(infos),
+        Some((directory, error)) => {
+            Err(Error::io(format_args!("cannot look after runs in `{}`", directory.display()), error))
+        }
+    }
 }
 
 fn named_directories(directory: &Path, run: RunId) -> Vec<PathBuf> {

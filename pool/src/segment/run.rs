@@ -169,9 +169,9 @@ impl Run {
             return;
         }
         let live = self.live_bytes.fetch_sub(charged, Ordering::Relaxed) - charged;
-        // Workers may have made it longer.
-        let is_known = storage.refresh_len().is_ok();
-        if reusable && is_known {
+        // Workers may have made it longer; one that was cut is not used again.
+        let is_whole = storage.refresh_len().is_ok();
+        if reusable && is_whole {
             storage.forget_short_mapping();
             let over = self.shelf().put(storage, live);
             drop(over);

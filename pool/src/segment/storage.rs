@@ -132,10 +132,17 @@ impl Storage {
         Ok(())
     }
 
-    /// Looks at how long the file is: workers may have made it longer.
+    /// Looks at how long the file is: workers may have made it longer. A shorter one, which only a stranger can have cut, is an
+    /// error: its missing pages must not be touched.
     pub(super) fn refresh_len(&self) -> io::Result<usize> {
         let len = usize::try_from(self.file.metadata()?.len()).map_err(io::Error::other)?;
-        Ok(self.file_len.fetch_max(len, Ordering::AcqRel).max(len))
+        let known = self.file_len.fetch_max(len, Ordering::AcqRel);
+        if len < known {
+            return Err(io::Error::other(format!(
+                "it was cut from {known} to {len} bytes by another process"
+            )));
+        }
+        Ok(len)
     }
 
     /// Where others find the file by name; `None` if it is anonymous.

@@ -138,3 +138,29 @@ pub(crate) fn fork_for_test(child: impl FnOnce()) -> nix::unistd::Pid {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registered(fd: RawFd) -> usize {
+        let mut block = Some(&FIRST);
+        let mut n = 0;
+        while let Some(here) = block {
+            n += here.slots.iter().filter(|slot| slot.load(Ordering::Acquire) == fd).count();
+            block = here.next();
+        }
+        n
+    }
+
+    #[test]
+    fn more_descriptors_than_a_block_has_slots_are_remembered_and_forgotten() {
+        // Numbers that no process has open.
+        let fds = 1 << 30..(1 << 30) + 3 * SLOTS as RawFd;
+        fds.clone().for_each(close_in_forked_child);
+        assert!(fds.clone().all(|fd| registered(fd) == 1));
+        fds.clone().for_each(keep_in_forked_child);
+        assert!(fds.clone().all(|fd| registered(fd) == 0));
+        keep_in_forked_child(fds.start);
+    }
+}

@@ -51,3 +51,30 @@ pub(crate) fn futex_wake(word: &AtomicU32, n: u32) -> u32 {
     };
     u32::try_from(woken).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiter_sees_the_change_that_it_is_woken_for() {
+        let word = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while word.load(Ordering::Acquire) == 0 {
+                    futex_wait(&word, 0, None);
+                }
+            });
+            word.store(1, Ordering::Release);
+            futex_wake(&word, u32::MAX);
+        });
+    }
+
+    #[test]
+    fn a_changed_word_and_a_timeout_end_the_wait() {
+        let word = AtomicU32::new(5);
+        futex_wait(&word, 4, None);
+        futex_wait(&word, 5, Some(Duration::from_millis(1)));
+        assert_eq!(futex_wake(&word, 1), 0);
+    }
+}

@@ -192,3 +192,52 @@ pub(crate) fn punch(file: &File, from: u64, len: u64) -> io::Result<()> {
 fn offset(bytes: u64) -> io::Result<libc::off_t> {
     libc::off_t::try_from(bytes).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::scratch_directory;
+
+    #[test]
+    fn a_file_is_whole_when_it_gets_its_name_and_leaves_nothing_without() {
+        let directory = scratch_directory("shm");
+        for create in [create, create_named] {
+            let (file, name) = create(&directory, "temporary").unwrap();
+            reserve(&file, 0, 5000).unwrap();
+            let path = directory.join("name");
+            name.publish(&file, &path).unwrap();
+            let metadata = fs::metadata(&path).unwrap();
+            assert_eq!((metadata.len(), metadata.permissions().mode() & 0o777), (5000, MODE));
+            assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+            let (other, name) = create(&directory, "temporary").unwrap();
+            let error = name.publish(&other, &path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+            drop(create(&directory, "temporary").unwrap());
+            fs::remove_file(path).unwrap();
+            assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+        }
+        fs::remove_dir(directory).unwrap();
+    }
+
+    #[test]
+    fn renaming_never_replaces() {
+        let directory = scratch_directory("rename");
+        let [old, new] = ["old", "new"].map(|name| directory.join(name));
+        fs::write(&old, "old").unwrap();
+        fs::write(&new, "new").unwrap();
+        assert_eq!(rename_new(&old, &new).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&new).unwrap(), b"new");
+        fs::remove_file(&new).unwrap();
+        rename_new(&old, &new).unwrap();
+        assert_eq!(fs::read(&new).unwrap(), b"old");
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn written_zeros_are_as_good_as_reserved_ones() {
+        let file = create_memfd("zeros").unwrap();
+        write_zeros(&file, 0, 3_000_000).unwrap();
+        write_zeros(&file, 3_000_000, 3_000_001).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 3_000_001);
+    }
+}

@@ -1,6 +1,8 @@
 //! A call: a task, its arguments, its borrows and its options, before any pool has it.
 
-use super::function::TaskVtable;
+use super::args::Args;
+use super::failure::TaskError;
+use super::function::{Task, TaskVtable};
 use crate::array::ArrayArg;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::descriptor::Mode;
@@ -194,6 +196,24 @@ pub struct Call<'a, R> {
 }
 
 impl<'a, R: 'a> Call<'a, R> {
+    /// A call that fails with this error as soon as a pool gets it.
+    pub(crate) fn failed(error: Error) -> Self {
+        /// Stands for the task that there is none of.
+        enum NoTask {}
+        impl Task for NoTask {
+            const NAME: &'static str = "ndpool::failed";
+            type Output = ();
+
+            fn run(_: &mut Args<'_>) -> Result<(), TaskError> {
+                Err(TaskError::new("this call cannot be run"))
+            }
+        }
+        let copy = error.copy();
+        let call = super::CallBuilder::<NoTask>::new().failed(error).single();
+        // Never called: the error comes before.
+        Call { spec: call.spec, collect: Box::new(|_| Err(copy)), on_progress: None, borrows: PhantomData }
+    }
+
     /// Rows of one block; the default depends on shapes and element sizes alone.
     ///
     /// A result that merges floating-point numbers may depend on it in its last bits.

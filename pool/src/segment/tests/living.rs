@@ -109,6 +109,19 @@ fn a_segment_dropped_under_a_lease_is_not_recycled() {
 }
 
 #[test]
+fn a_file_that_was_cut_is_not_recycled() {
+    let directory = scratch_directory("cut");
+    let run = Run::create_at(Backing::Named, &directory).unwrap();
+    let segment = f64s(&run, 10_000);
+    let nonce = segment.locator().nonce;
+    segment.file().set_len(4096).unwrap();
+    drop(segment);
+    assert_ne!(f64s(&run, 10_000).locator().nonce, nonce);
+    drop(run);
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
 fn raw_segments_grow_and_keep_their_bytes() {
     for backing in [Backing::Named, Backing::Memfd] {
         let directory = scratch_directory("raw");

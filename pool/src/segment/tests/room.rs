@@ -61,9 +61,12 @@ fn a_small_shared_memory_is_an_error_or_is_avoided() {
     assert_eq!(filled.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
     let mapping = reserved.mapping().unwrap();
     mapping.write_bytes(reserved.data_offset(), &vec![1; 30 * MB]);
-    // Growing fails as a whole and leaves the segment usable.
-    let raw = Segment::raw(&auto, 1000).unwrap();
-    raw.grow_raw(100 * MB).unwrap();
+    // Growing where there is no room fails and leaves the segment as it was.
+    fs::remove_file("/dev/shm/others").unwrap();
+    let raw = Segment::raw(&named, 1000).unwrap();
+    assert_eq!(raw.grow_raw(100 * MB).unwrap_err().kind(), ErrorKind::OutOfSpace);
+    assert_eq!(raw.data_len(), 1000);
+    raw.grow_raw(MB).unwrap();
 }
 
 #[test]
@@ -80,6 +83,27 @@ fn a_read_only_shared_memory_is_an_error_or_is_avoided() {
     let auto = Run::create(Backing::Auto).unwrap();
     assert!(bytes(&auto, 10).unwrap().path().starts_with("/proc"));
     assert_eq!(auto.dirs(), [std::env::temp_dir()]);
+}
+
+#[test]
+fn a_file_system_that_cannot_reserve_gets_zeros_written() {
+    let mount = "mount -t ramfs none /dev/shm || exit 77; exec \"$0\" \"$@\"";
+    let wrapper = ["unshare", "--mount", "sh", "-c", mount];
+    if !alone("a_file_system_that_cannot_reserve_gets_zeros_written", &wrapper) {
+        return;
+    }
+    let run = Run::create(Backing::Named).unwrap();
+    for _ in 0..2 {
+        let segment = bytes(&run, 3 * MB + 5).unwrap();
+        assert_eq!(fs::metadata(segment.path()).unwrap().len(), 4096 * 771);
+        let mut found = vec![1; 3 * MB + 5];
+        segment.read_at(0, &mut found).unwrap();
+        assert!(found.iter().all(|&byte| byte == 0));
+        segment.write_at(0, &found.iter().map(|_| 1).collect::<Vec<_>>()).unwrap();
+        Segment::raw(&run, 10).unwrap().grow_raw(10_000).unwrap();
+    }
+    drop(run);
+    assert_eq!(fs::read_dir("/dev/shm").unwrap().count(), 0);
 }
 
 #[test]

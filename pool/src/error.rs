@@ -172,9 +172,13 @@ impl Error {
     pub(crate) fn of_file(doing: &str, path: &Path, source: io::Error) -> Self {
         let hint = match source.kind() {
             io::ErrorKind::NotFound => "check the path; a relative one starts at the working directory",
-            io::ErrorKind::PermissionDenied => "check the permissions of the file and of the directories above it",
+            io::ErrorKind::PermissionDenied => {
+                "check the permissions of the file and of the directories above it"
+            }
             io::ErrorKind::IsADirectory => "name a file, not a directory",
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space there, or choose another place",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "free space there, or choose another place"
+            }
             _ => return Self::io(format_args!("cannot {doing} `{}`", path.display()), source),
         };
         Self::io(format_args!("cannot {doing} `{}`", path.display()), source).with_hint(hint)

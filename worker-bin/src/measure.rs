@@ -51,7 +51,8 @@ impl Measured {
             0 => String::new(),
             n => format!(", {n} lost and {} blocks redone", self.blocks_redone),
         };
-        format!("{time:.2?} ({rate}/s{median}), {} workers{lost}", self.n_workers)
+        let s = if self.n_workers == 1 { "" } else { "s" };
+        format!("{time:.2?} ({rate}/s{median}), {} worker{s}{lost}", self.n_workers)
     }
 }
 

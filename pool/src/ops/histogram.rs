@@ -105,13 +105,29 @@ where
     X::Elem: RealElement,
 {
     let range = match pool.run(min(x.clone())) {
-        Ok(low) => (low.to_f64(), pool.run(max(x.clone()))?.to_f64()),
-        Err(error) if error.kind() == ErrorKind::Shape => (0.0, 1.0),
+        Ok(low) => Some((low, pool.run(max(x.clone()))?)),
+        Err(error) if error.kind() == ErrorKind::Shape => None,
         Err(error) => return Err(error),
     };
+    pool.run(histogram_between(x, n_bins, range))
+}
+
+/// The second pass of [`histogram_auto`], between the smallest and the largest value; `None` of no elements.
+pub(super) fn histogram_between<'a, X>(
+    x: X,
+    n_bins: usize,
+    range: Option<(X::Elem, X::Elem)>,
+) -> Call<'a, Histogram>
+where
+    X: IntoRows<'a>,
+    X::Elem: RealElement,
+{
+    let range = range.map_or((0.0, 1.0), |(low, high)| (low.to_f64(), high.to_f64()));
     let bins = Bins::Uniform { n_bins, range };
-    let (edges, uniform) = edges::<X::Elem>(bins, <X::Elem as RealElement>::linspace_native)?;
-    pool.run(count(x, edges, uniform))
+    match edges::<X::Elem>(bins, <X::Elem as RealElement>::linspace_native) {
+        Ok((edges, uniform)) => count(x, edges, uniform),
+        Err(error) => Call::failed(error),
+    }
 }
 
 fn invalid(message: String) -> Error {

@@ -140,9 +140,10 @@ impl NpyError {
             Self::Truncated { .. } => "the file is still being written, or its writer did not finish",
             Self::BadBool { .. } => "convert it with `np.save(path, a.view(np.uint8) != 0)`",
             Self::Misaligned { .. } => "load it with a copy, or save it again with `np.save`",
-            Self::Header { .. } | Self::TooLarge { .. } | Self::Io(_) => {
-                return None;
+            Self::Header { .. } | Self::TooLarge { .. } => {
+                "the file is damaged, or was not written as a .npy file: write it again with `np.save`"
             }
+            Self::Io(_) => return None,
         };
         Some(hint.to_owned())
     }
@@ -150,7 +151,7 @@ impl NpyError {
     /// As an error of the crate about the file at `path`.
     pub(crate) fn at(self, path: &Path) -> Error {
         if let Self::Io(error) = self {
-            return Error::io(format_args!("cannot read `{}`", path.display()), error);
+            return Error::of_file("read", path, error);
         }
         let hint = self.hint();
         let error = Error::new(ErrorKind::Npy, format!("`{}`: {self}", path.display()));

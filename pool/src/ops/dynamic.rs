@@ -73,8 +73,19 @@ macro_rules! any {
     };
 }
 any!(
-    F32(f32), F64(f64), I8(i8), I16(i16), I32(i32), I64(i64), U8(u8), U16(u16), U32(u32), U64(u64), Bool(bool),
-    C64(Complex<f32>), C128(Complex<f64>)
+    F32(f32),
+    F64(f64),
+    I8(i8),
+    I16(i16),
+    I32(i32),
+    I64(i64),
+    U8(u8),
+    U16(u16),
+    U32(u32),
+    U64(u64),
+    Bool(bool),
+    C64(Complex<f32>),
+    C128(Complex<f64>)
 );
 
 impl AnyArray {
@@ -241,7 +252,15 @@ pub struct Options {
 impl Default for Options {
     /// NumPy's defaults: the whole array, `ddof` 0, the 2-norm, 10 bins; and a million distinct values.
     fn default() -> Self {
-        Self { axis: None, ddof: 0.0, ord: NormOrd::Two, bins: 10, range: None, min_length: 0, limit: 1_000_000 }
+        Self {
+            axis: None,
+            ddof: 0.0,
+            ord: NormOrd::Two,
+            bins: 10,
+            range: None,
+            min_length: 0,
+            limit: 1_000_000,
+        }
     }
 }
 
@@ -349,12 +368,15 @@ where
         Op::Nanargmin => reduce!(@index pool, op, x, options, whole::nanargmin, axis::nanargmin_axis),
         Op::Argmax => reduce!(@index pool, op, x, options, whole::argmax, axis::argmax_axis),
         Op::Nanargmax => reduce!(@index pool, op, x, options, whole::nanargmax, axis::nanargmax_axis),
-        Op::CountNonzero => reduce!(@index pool, op, x, options, whole::count_nonzero, axis::count_nonzero_axis),
+        Op::CountNonzero => {
+            reduce!(@index pool, op, x, options, whole::count_nonzero, axis::count_nonzero_axis)
+        }
         Op::Any => reduce!(pool, op, x, options, whole::any, axis::any_axis),
         Op::All => reduce!(pool, op, x, options, whole::all, axis::all_axis),
         Op::Norm => reduce!(pool, op, x, options, whole::norm, axis::norm_axis, options.ord),
         Op::Describe => {
-            let Describe { count, nan_count, sum, mean, std, min, argmin, max, argmax } = pool.run(describe(x))?;
+            let Describe { count, nan_count, sum, mean, std, min, argmin, max, argmax } =
+                pool.run(describe(x))?;
             Ok(vec![
                 ("count", scalar(count as u64)),
                 ("nan_count", scalar(nan_count as u64)),

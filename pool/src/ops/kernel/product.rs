@@ -9,11 +9,7 @@ const LANES: usize = 32;
 
 /// Product of `f(x)`. The order is fixed but not from left to right.
 #[inline(always)]
-pub fn product_by<T: Copy, P: Copy + Mul<Output = P>>(
-    x: &[T],
-    one: P,
-    f: impl Fn(T) -> P + Copy,
-) -> P {
+pub fn product_by<T: Copy, P: Copy + Mul<Output = P>>(x: &[T], one: P, f: impl Fn(T) -> P + Copy) -> P {
     let mut lanes = [one; LANES];
     let (vectors, tail) = x.as_chunks::<LANES>();
     for v in vectors {

@@ -27,11 +27,7 @@ pub struct FloatSpread {
 impl FloatSpread {
     /// Adds `P` interleaved sequences of `f(x)` to `P` spreads.
     #[inline(always)]
-    pub fn push<T: Copy, const P: usize>(
-        these: &mut [Self; P],
-        x: &[T],
-        f: impl Fn(T) -> f64 + Copy,
-    ) {
+    pub fn push<T: Copy, const P: usize>(these: &mut [Self; P], x: &[T], f: impl Fn(T) -> f64 + Copy) {
         let mut rest = x;
         while !rest.is_empty() {
             let first = these[0].n == 0;
@@ -91,11 +87,7 @@ impl FloatSpread {
 
 /// Sums of `f(x) - k` and of its square, for `P` interleaved sequences with a shift each.
 #[inline(always)]
-fn shifted_by<T: Copy, const P: usize>(
-    x: &[T],
-    k: [f64; P],
-    f: impl Fn(T) -> f64 + Copy,
-) -> [(f64, f64); P] {
+fn shifted_by<T: Copy, const P: usize>(x: &[T], k: [f64; P], f: impl Fn(T) -> f64 + Copy) -> [(f64, f64); P] {
     if x.len() < LANES {
         let mut sums = [(0.0, 0.0); P];
         for (i, v) in x.iter().enumerate() {

@@ -31,7 +31,9 @@ mod testing;
 /// The process that runs blocks.
 mod worker;
 
-pub use array::{Element, IntoRows, IntoRowsMut, MappedArray, NpyHeader, Rows, RowsMut, SharedArray, npy_header};
+pub use array::{
+    Element, IntoRows, IntoRowsMut, MappedArray, NpyHeader, Rows, RowsMut, SharedArray, npy_header,
+};
 pub use error::{Error, ErrorKind, FailedBlocks, Result, WorkerExit};
 pub use ndpool_macros::{Merge, main, task, test};
 pub use pool::{Builder, Job, Map, Pool, Unordered};

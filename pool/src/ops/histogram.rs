@@ -124,15 +124,10 @@ where
 {
     let range = range.map_or((0.0, 1.0), |(low, high)| (low.to_f64(), high.to_f64()));
     let bins = Bins::Uniform { n_bins, range };
-<<<<<<< HEAD
     match edges::<X::Elem>(bins, <X::Elem as RealElement>::linspace_native) {
         Ok((edges, uniform)) => count(x, edges, uniform),
         Err(error) => Call::failed(error),
     }
-=======
-    let (edges, uniform) = edges(bins, <X::Elem as RealElement>::linspace_native)?;
-    pool.run(count(x, edges, uniform))
->>>>>>> bf42d6ff0fedfbdb6739ebda57a08d1a9a50a3eb
 }
 
 fn invalid(message: String) -> Error {
@@ -140,11 +135,7 @@ fn invalid(message: String) -> Error {
 }
 
 /// Edges of the bins, and whether they are evenly spaced.
-<<<<<<< HEAD
-fn edges<T: RealElement>(bins: Bins, linspace: fn(f64, f64, usize) -> Vec<f64>) -> Result<(Vec<f64>, bool)> {
-=======
 fn edges(bins: Bins, linspace: fn(f64, f64, usize) -> Vec<f64>) -> Result<(Vec<f64>, bool)> {
->>>>>>> bf42d6ff0fedfbdb6739ebda57a08d1a9a50a3eb
     match bins {
         Bins::Edges(edges) => {
             if edges.len() < 2 {
@@ -319,11 +310,7 @@ mod tests {
             Bins::Edges(vec![1.0, f64::NAN]),
         ] {
             assert_eq!(
-<<<<<<< HEAD
-                edges::<f64>(bins.clone(), f64::linspace).unwrap_err().kind(),
-=======
                 edges(bins.clone(), f64::linspace).unwrap_err().kind(),
->>>>>>> bf42d6ff0fedfbdb6739ebda57a08d1a9a50a3eb
                 ErrorKind::InvalidArgument,
                 "{bins:?}"
             );

@@ -173,13 +173,7 @@ fn store(
     Ok(())
 }
 
-fn store_failure(
-    worker: &Worker,
-    entry: &JobEntry,
-    plan: &Plan,
-    block: usize,
-    failure: &Failure,
-) {
+fn store_failure(worker: &Worker, entry: &JobEntry, plan: &Plan, block: usize, failure: &Failure) {
     let serialised = |failure: &Failure| postcard::to_stdvec(failure).unwrap_or_default();
     if store(worker, entry, plan, block, SlotKind::Failure, &serialised(failure)).is_ok() {
         return;

@@ -88,8 +88,6 @@ impl FloatSpread {
 /// Sums of `f(x) - k` and of its square, for `P` interleaved sequences with a shift each.
 #[inline(always)]
 fn shifted_by<T: Copy, const P: usize>(x: &[T], k: [f64; P], f: impl Fn(T) -> f64 + Copy) -> [(f64, f64); P] {
-<<<<<<< HEAD
-=======
     if x.len() < LANES {
         let mut sums = [(0.0, 0.0); P];
         for (i, v) in x.iter().enumerate() {
@@ -99,7 +97,6 @@ fn shifted_by<T: Copy, const P: usize>(x: &[T], k: [f64; P], f: impl Fn(T) -> f6
         }
         return sums;
     }
->>>>>>> bf42d6ff0fedfbdb6739ebda57a08d1a9a50a3eb
     let mut shift = [0.0; LANES];
     for i in 0..LANES {
         shift[i] = k[i % P];

@@ -11,8 +11,8 @@ use loom::thread;
 /// *Actors:* `n_waiters` threads of the supervisor that wait until the only block is done, and the worker that commits it and
 /// rings.
 ///
-/// *What would break it:* ringing before the commit; looking for waiters before the sequence is bumped; a waiter that looks at
-/// the words before it is counted, or at the sequence after the words; anything weaker than sequential consistency.
+/// *What would break it:* ringing before the commit; a waiter that reads the sequence after it looked at the words; anything
+/// weaker than sequential consistency.
 pub fn no_waiter_misses_the_last_commit(n_waiters: usize) {
     struct Shared {
         world: World,

@@ -96,6 +96,14 @@ pub(super) struct JobState {
     waker: Option<Waker>,
 }
 
+impl JobState {
+    /// The death that the supervisor failed a block for. `None` if the block has not failed, or its worker failed it: then the
+    /// reason is in the slot, even if earlier attempts died.
+    pub(super) fn given_up(&self, block: usize) -> Option<&Death> {
+        self.deaths.get(&block).filter(|death| death.gave_up)
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Not published yet; holds what the arena will.
@@ -117,8 +125,10 @@ pub(super) struct Death {
     pub(super) stderr: Vec<String>,
     /// The text of a panic that the worker did not survive.
     pub(super) last_words: String,
-    /// Whether the task had begun.
+    /// Whether the task had begun, at this attempt or an earlier one.
     pub(super) had_begun: bool,
+    /// Whether the block was failed for it. Otherwise it was freed, and a later attempt may have ended in any way.
+    pub(super) gave_up: bool,
 }
 
 impl JobRecord {
@@ -394,17 +404,27 @@ impl Core {
             job.release_leases();
             return Err(error);
         }
-        // A shutdown that began meanwhile may have looked before the job was there.
+        self.cancel_if_late(job);
+        Ok(())
+    }
+
+    /// A shutdown, or the last slot that was given up, may have looked for jobs to cancel before this one was there.
+    fn cancel_if_late(self: &Arc<Self>, job: &Arc<JobRecord>) {
         if self.is_closing.load(Ordering::SeqCst) {
             self.cancel(job, Self::closing_error());
+        } else if let Some(error) = self.is_broken() {
+            self.cancel(job, error);
         }
-        Ok(())
     }
 
     /// Opens the job to the workers, or queues it if too many are open.
     fn publish(self: &Arc<Self>, job: &Arc<JobRecord>) -> Result<()> {
         let mut state = job.lock();
         let Phase::Queued { .. } = &state.phase else { return Ok(()) };
+        if let Some(why) = &state.abort {
+            // Cancelled while it was neither in the queue any more nor open.
+            return Err(why.copy());
+        }
         let descriptor = postcard::to_stdvec(&job.descriptor).map_err(|error| {
             Error::new(ErrorKind::Serde, format!("{}: the job cannot be described: {error}", job.label))
         })?;
@@ -469,10 +489,19 @@ impl Core {
         }
         // Other threads may wait for this job, or for a place for theirs.
         self.board.bell().ring();
-        if let Some(next) = next
-            && let Err(error) = self.publish(&next)
-        {
-            self.end_unpublished(&next, error);
+        let mut next = next;
+        while let Some(job) = next {
+            match self.publish(&job) {
+                Ok(()) => {
+                    self.cancel_if_late(&job);
+                    break;
+                }
+                // The place is still free: for the one behind it.
+                Err(error) => {
+                    self.end_unpublished(&job, error);
+                    next = self.table().queue.pop_front();
+                }
+            }
         }
         true
     }
@@ -504,6 +533,8 @@ impl Core {
                 self.try_end(job);
             }
             Phase::Queued { .. } => {
+                // For whoever has just taken it out of the queue to open it.
+                state.abort.get_or_insert_with(|| why.copy());
                 drop(state);
                 let mut table = self.table();
                 let before = table.queue.len();
@@ -512,9 +543,6 @@ impl Core {
                 drop(table);
                 if was_queued {
                     self.end_unpublished(job, why);
-                } else if matches!(job.lock().phase, Phase::Open { .. }) {
-                    // It was published in between.
-                    self.cancel(job, why);
                 }
             }
             Phase::Ended { .. } | Phase::Taken => {}
@@ -622,6 +650,6 @@ impl Table {
 /// Whether a block may have been left with some rows new and some old.
 pub(super) fn may_be_torn(job: &JobRecord, state: &JobState, block: usize, word: BlockWord) -> bool {
     let began = state.deaths.get(&block).is_some_and(|death| death.had_begun);
-    let ran = word.state() == State::Failed && !state.deaths.contains_key(&block);
+    let ran = word.state() == State::Failed && state.given_up(block).is_none();
     job.descriptor.arrays.iter().any(|array| array.mode == Mode::Out) && (began || ran)
 }

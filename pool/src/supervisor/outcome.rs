@@ -132,8 +132,13 @@ impl Core {
     fn free_spills(&self, job: &JobRecord, arena: &OwnedArena) {
         let Ok(plan) = arena.arena.plan() else { return };
         let ledger = job.ledger(arena);
+        let state = job.lock();
         let mut inline = Vec::new();
         for block in 0..job.n_blocks() {
+            if state.given_up(block).is_some() {
+                // Nobody wrote its slot: there may be what an earlier job left, a place that holds another's result by now.
+                continue;
+            }
             let word = ledger.load(block);
             if matches!(word.state(), State::Done | State::Failed)
                 && let Ok((_, Place::Spilled { offset, len })) = arena.arena.read_slot(&plan, block, &mut inline)
@@ -168,7 +173,7 @@ impl Core {
         }
         let error = match (&state.abort, first_failed) {
             (Some(why), _) => self.aborted(job, why, &blocks),
-            (None, Some(block)) => match state.deaths.get(&block) {
+            (None, Some(block)) => match state.given_up(block) {
                 Some(death) => lost_block(job, block, death),
                 None => self.block_error(job, arena, block),
             },
@@ -211,7 +216,7 @@ impl Core {
         let state = job.lock();
         let error = match word.state() {
             State::Done => return None,
-            State::Failed => match state.deaths.get(&block) {
+            State::Failed => match state.given_up(block) {
                 Some(death) => lost_block(job, block, death),
                 None => {
                     drop(state);

@@ -65,6 +65,7 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: Ve
                 stderr: stderr.clone(),
                 last_words: last_words.clone(),
                 had_begun,
+                gave_up: false,
             }
         });
         n_freed += swept.n_freed;
@@ -135,6 +136,7 @@ fn sweep_job(
         let is_poison = next.charged() >= job.attempts || next.external() >= MAX_EXTERNAL || is_past_deadline;
         // A later attempt that did not begin tears nothing, but an earlier one may have.
         death.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
+        death.gave_up = is_poison;
         deaths.insert(block, death);
         if is_poison {
             next.with_state(State::Failed)

@@ -21,7 +21,7 @@ fn arrays(pool: &Pool) -> ndpool::Result<Vec<AnyArray>> {
     Ok(arrays! {
         f32: |i| f32::from(i) - 5.5; f64: |i| f64::from(i) / 3.0 - 2.0;
         i8: |i| i as i8; i16: |i| i.into(); i32: |i| i.into(); i64: |i| i.into();
-        u8: |i| i; u16: |i| i.into(); u32: |i| i.into(); u64: |i| i.into(); bool: |i| i % 3 == 0;
+        u8: |i| i; u16: |i| i.into(); u32: |i| i.into(); u64: |i| i.into(); bool: |i| i.is_multiple_of(3);
         Complex<f32>: |i| Complex::new(i.into(), 0.5); Complex<f64>: |i| Complex::new(0.25, i.into());
     })
 }

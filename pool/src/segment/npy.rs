@@ -90,14 +90,6 @@ pub enum NpyError {
         /// Bytes that there are.
         have: u64,
     },
-    /// The file goes on after the array.
-    #[error("{have} bytes where the header promises {need}")]
-    TrailingBytes {
-        /// Bytes that there should be.
-        need: u64,
-        /// Bytes that there are.
-        have: u64,
-    },
     /// The array is larger than a machine can address.
     #[error("an array of shape {shape:?}, whose size overflows")]
     TooLarge {
@@ -148,9 +140,6 @@ impl NpyError {
             Self::Truncated { .. } => "the file is still being written, or its writer did not finish",
             Self::BadBool { .. } => "convert it with `np.save(path, a.view(np.uint8) != 0)`",
             Self::Misaligned { .. } => "load it with a copy, or save it again with `np.save`",
-            Self::TrailingBytes { .. } => {
-                "the file holds more than one array: save each to its own with `np.save`"
-            }
             Self::Header { .. } | Self::TooLarge { .. } => {
                 "the file is damaged, or was not written as a .npy file: write it again with `np.save`"
             }

@@ -52,17 +52,13 @@ fn arrays_that_are_not_for_us() {
         ("'|O'", "False", "(4,)", "Python objects"),
         ("'<U2'", "False", "(4,)", "<U2"),
         ("[('x', '<f8')]", "False", "(4,)", "elements of type"),
-        ("'<f8'", "False", "(5,)", "promises 40"),
-        ("'<f8'", "False", "(5,)", "bytes where"),
+        ("'<f8'", "False", "(5,)", "bytes where the header promises"),
         ("'<f8'", "False", "(9223372036854775807, 8)", "overflows"),
     ];
     for (i, (descr, fortran, shape, words)) in cases.into_iter().enumerate() {
         let path = files.bytes(&format!("{i}.npy"), &npy_bytes(&header(descr, fortran, shape), &data));
-        // What the header promises counts from the file's start.
-        let words = if words.starts_with("promises") { "promises" } else { words };
         assert_fails(&path, words);
     }
-    assert_fails(&files.bytes("tail.npy", &npy_bytes(&header("'<f8'", "False", "(3,)"), &data)), "promises");
     assert_fails(
         &files.bytes("bool.npy", &npy_bytes(&header("'|b1'", "False", "(3,)"), &[0, 1, 2])),
         "no bool",

@@ -9,6 +9,7 @@
 
 use super::core::Core;
 use super::handshake::Abilities;
+use super::signals::wait_if_program_ends;
 use crate::array::ArraySource;
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
 use crate::job::arena::{Arena, Plan, arena_len, slot_bytes};
@@ -352,7 +353,13 @@ impl<'c> Driver<'c> {
         self.wait_until(is_over, || true);
     }
 
-    fn wait_until(&self, mut is_over: impl FnMut() -> bool, mut tick: impl FnMut() -> bool) -> bool {
+    fn wait_until(&self, is_over: impl FnMut() -> bool, tick: impl FnMut() -> bool) -> bool {
+        let is_over = self.spin_then_sleep(is_over, tick);
+        wait_if_program_ends();
+        is_over
+    }
+
+    fn spin_then_sleep(&self, mut is_over: impl FnMut() -> bool, mut tick: impl FnMut() -> bool) -> bool {
         let core = self.core;
         let start = Instant::now();
         loop {
@@ -421,6 +428,7 @@ impl Core {
     /// Leases the job's arrays, waiting for jobs whose handles are gone, and hands the job to the workers.
     pub(crate) fn submit(self: &Arc<Self>, job: &Arc<JobRecord>) -> Result<()> {
         if self.is_closing.load(Ordering::SeqCst) {
+            wait_if_program_ends();
             return Err(Self::closing_error());
         }
         if let Some(error) = self.is_broken() {

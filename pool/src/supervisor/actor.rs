@@ -83,10 +83,10 @@ impl Actor<'_> {
     }
 
     fn try_start(&mut self) -> Result<Event> {
-        let reception = Reception::open(Arc::clone(&self.slot.wakeup))?;
+        let mut reception = Reception::open(Arc::clone(&self.slot.wakeup))?;
         let started = self.start_process(&reception);
         let hello = match started {
-            Ok(()) => self.await_hello(&reception),
+            Ok(()) => self.await_hello(&mut reception),
             Err(error) => Err(error),
         };
         reception.close();
@@ -115,7 +115,7 @@ impl Actor<'_> {
     }
 
     /// Waits for the hello of the process; `None` if the pool shuts down first.
-    fn await_hello(&mut self, reception: &Reception) -> Result<Option<Hello>> {
+    fn await_hello(&mut self, reception: &mut Reception) -> Result<Option<Hello>> {
         let deadline = Instant::now() + self.core.config.start_deadline;
         loop {
             let remaining = deadline.saturating_duration_since(Instant::now());

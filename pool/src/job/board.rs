@@ -325,10 +325,8 @@ fn store_bytes(cells: &[AtomicU64], bytes: &[u8]) {
 }
 
 fn load_bytes(cells: &[AtomicU64], len: usize) -> Vec<u8> {
-    let mut bytes: Vec<u8> = cells[..len.div_ceil(8)]
-        .iter()
-        .flat_map(|cell| cell.load(Ordering::Relaxed).to_le_bytes())
-        .collect();
+    let mut bytes: Vec<u8> =
+        cells[..len.div_ceil(8)].iter().flat_map(|cell| cell.load(Ordering::Relaxed).to_le_bytes()).collect();
     bytes.truncate(len);
     bytes
 }

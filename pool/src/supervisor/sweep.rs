@@ -107,7 +107,7 @@ fn sweep_job(
     state: &mut JobState,
     describe: impl Fn(BlockWord) -> Death,
 ) -> Swept {
-    let JobState { phase, sources, deaths, abort, .. } = state;
+    let JobState { phase, deaths, abort, sources, .. } = state;
     let Phase::Open { arena, .. } = &*phase else { return Swept::default() };
     let mut swept = Swept::default();
     swept.n_changed = job.ledger(arena).sweep(slot, |block, word| {

@@ -116,6 +116,13 @@ impl<M: Merge> Merge for Option<M> {
     }
 }
 
+/// Item by item.
+impl<M: Merge, const N: usize> Merge for [M; N] {
+    fn merge(&mut self, later: Self) {
+        self.iter_mut().zip(later).for_each(|(this, later)| this.merge(later));
+    }
+}
+
 impl Merge for () {
     fn merge(&mut self, (): ()) {}
 }
@@ -191,6 +198,13 @@ mod tests {
             assert_eq!(tree.finish().unwrap().0, (0..n).collect::<Vec<_>>());
         }
         assert_eq!(Tree::<()>::new().finish(), None);
+    }
+
+    #[test]
+    fn arrays_merge_item_by_item() {
+        let mut counts = [Sum(1), Sum(20)];
+        counts.merge([Sum(2), Sum(30)]);
+        assert_eq!(counts, [Sum(3), Sum(50)]);
     }
 
     #[test]

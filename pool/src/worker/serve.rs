@@ -160,7 +160,16 @@ impl Worker {
             let n_blocks = arena.n_blocks();
             let cursor = Cursor::new(self.slot, self.board.n_workers(), n_blocks);
             let rescan = self.board.rescan();
-            *slot = Some(JobEntry { sequence: job.sequence, arena, n_blocks, cursor, rescan, has_begun: false, context: None });
+            *slot = Some(JobEntry {
+                sequence: job.sequence,
+                arena,
+                n_blocks,
+                cursor,
+                rescan,
+                has_begun: false,
+                plan: None,
+                context: None,
+            });
         }
         let Some(entry) = slot else { return false };
         let rescan = self.board.rescan();

@@ -1,0 +1,27 @@
+//! Measures ndpool against its peers.
+//!
+//! One module is one question. Each gives a [`Row`]: what ndpool took, what the peer took in the same run, and the goal.
+//! A new question is a new module, a new name in [`ROWS`], and a line in the README.
+
+/// How fast a reduction goes through a large array that is shared already.
+mod describe_vs_numpy;
+/// How long two workers take from nothing to a first result.
+mod first_result;
+/// Samples taken in turns, and what they say.
+mod measure;
+/// What a job costs that does nothing.
+mod noop_round_trip;
+/// What stands in the table.
+mod row;
+/// How fast a sum goes through a large array that is shared already.
+mod sum_shared;
+
+pub use measure::{Pair, Sample};
+pub use row::{Goal, Question, Row, Skipped, Unit};
+
+/// All questions, in the order of the table.
+pub const ROWS: &[Question] =
+    &[sum_shared::QUESTION, describe_vs_numpy::QUESTION, noop_round_trip::QUESTION, first_result::QUESTION];
+
+/// The argument with which this program ends at once, as the peer of a worker's start.
+pub const END_AT_ONCE: &str = "--end-at-once";

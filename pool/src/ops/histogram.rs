@@ -124,7 +124,7 @@ where
 {
     let range = range.map_or((0.0, 1.0), |(low, high)| (low.to_f64(), high.to_f64()));
     let bins = Bins::Uniform { n_bins, range };
-    match edges::<X::Elem>(bins, <X::Elem as RealElement>::linspace_native) {
+    match edges(bins, <X::Elem as RealElement>::linspace_native) {
         Ok((edges, uniform)) => count(x, edges, uniform),
         Err(error) => Call::failed(error),
     }

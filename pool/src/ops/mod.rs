@@ -24,7 +24,8 @@ mod builtin;
 mod call;
 mod describe;
 mod dtype;
-/// The same functions, chosen by name and element type at run time.
+/// The same functions, chosen by name and element type at run time; with the feature `dynamic`.
+#[cfg(feature = "dynamic")]
 pub mod dynamic;
 mod element;
 mod histogram;

@@ -7,7 +7,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
 /// The result of an operation of this crate.
@@ -162,8 +164,24 @@ impl Error {
         }))
     }
 
-    pub(crate) fn io(message: impl fmt::Display, source: std::io::Error) -> Self {
+    pub(crate) fn io(message: impl fmt::Display, source: io::Error) -> Self {
         Self::new(ErrorKind::Io, format!("{message}: {source}")).with_source(source)
+    }
+
+    /// An operation on a file of the user's failed; `doing` completes "cannot".
+    pub(crate) fn of_file(doing: &str, path: &Path, source: io::Error) -> Self {
+        let hint = match source.kind() {
+            io::ErrorKind::NotFound => "check the path; a relative one starts at the working directory",
+            io::ErrorKind::PermissionDenied => {
+                "check the permissions of the file and of the directories above it"
+            }
+            io::ErrorKind::IsADirectory => "name a file, not a directory",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "free space there, or choose another place"
+            }
+            _ => return Self::io(format_args!("cannot {doing} `{}`", path.display()), source),
+        };
+        Self::io(format_args!("cannot {doing} `{}`", path.display()), source).with_hint(hint)
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {

@@ -6,32 +6,34 @@
 pub use ndarray;
 pub use num_complex;
 
-/// The operating system; the only unsafe code.
-mod sys;
-/// Named blocks of shared memory and who owns them.
-mod segment;
 /// Typed arrays in segments.
 mod array;
-/// Functions that workers run, and calls of them.
-mod task;
-/// What supervisor and workers share of a job.
-mod job;
 /// What they say to each other besides.
 mod control;
-/// The process that runs blocks.
-mod worker;
-/// What keeps workers alive and jobs exact.
-mod supervisor;
-/// The user's handle of all this.
-mod pool;
-/// The built-in reductions.
-pub mod ops;
 /// What can go wrong.
 mod error;
+/// What supervisor and workers share of a job.
+mod job;
+/// The built-in reductions.
+pub mod ops;
+/// The user's handle of all this.
+mod pool;
+/// Named blocks of shared memory and who owns them.
+mod segment;
+/// What keeps workers alive and jobs exact.
+mod supervisor;
+/// The operating system; the only unsafe code.
+mod sys;
+/// Functions that workers run, and calls of them.
+mod task;
 #[cfg(test)]
 mod testing;
+/// The process that runs blocks.
+mod worker;
 
-pub use array::{Element, IntoRows, IntoRowsMut, MappedArray, Rows, RowsMut, SharedArray};
+pub use array::{
+    Element, IntoRows, IntoRowsMut, MappedArray, NpyHeader, Rows, RowsMut, SharedArray, npy_header,
+};
 pub use error::{Error, ErrorKind, FailedBlocks, Result, WorkerExit};
 pub use ndpool_macros::{Merge, main, task, test};
 pub use pool::{Builder, Job, Map, Pool, Unordered};

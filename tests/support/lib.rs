@@ -1,1 +1,21 @@
-//! Tests and examples of ndpool; this library is empty.
+//! What the tests of the workspace share: processes to be killed, what is left of them, and chance with a seed.
+
+/// Running a test again in a process of its own.
+mod actor;
+/// Holding tasks back.
+mod gate;
+/// Killing workers at random moments.
+mod killer;
+/// What a pool left behind, or did not.
+mod leftovers;
+/// Random numbers with a seed.
+mod random;
+/// Ending what hangs.
+mod watchdog;
+
+pub use actor::{Actor, role, say, wait_to_be_told};
+pub use gate::Gate;
+pub use killer::{Killer, kill, kill_group, stop};
+pub use leftovers::{Run, is_alive, processes_of, wait_until};
+pub use random::Random;
+pub use watchdog::{Watchdog, watchdog};

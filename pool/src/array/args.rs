@@ -1,16 +1,14 @@
 //! What array parameters of a call accept.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::Dimension;
 
 use super::element::Element;
 use super::mapped::{MappedArray, MappedFile};
-use super::rows::{Rows, RowsMut, n_rows, row_len};
+use super::rows::{Rows, RowsMut, row_len};
 use super::shared::SharedArray;
-use crate::error::Result;
-use crate::segment::{DType, Leases, Locator, Segment};
+use crate::segment::{DType, Locator, Segment};
 
 /// Rows that a call may read, borrowed for `'a`.
 ///
@@ -74,21 +72,6 @@ impl ArrayArg {
         Self { source, dtype: T::DTYPE, shape, offset_bytes }
     }
 
-    /// Number of rows; 1 if there is no axis.
-    pub(crate) fn n_rows(&self) -> usize {
-        n_rows(&self.shape)
-    }
-
-    /// Size of one row in bytes.
-    pub(crate) fn row_bytes(&self) -> usize {
-        row_len(&self.shape) * self.dtype.size_bytes()
-    }
-
-    /// Size of all rows in bytes.
-    pub(crate) fn len_bytes(&self) -> usize {
-        self.n_rows() * self.row_bytes()
-    }
-
     /// The same elements as an array of one axis.
     pub(crate) fn flattened(mut self) -> Self {
         self.shape = vec![self.shape.iter().product()];
@@ -101,29 +84,6 @@ impl ArrayArg {
             ArraySource::Segment(segment) => segment.locator(),
             ArraySource::File(file) => file.locator().clone(),
         }
-    }
-
-    /// The leases on the source; a mapped file is never written, so it has none.
-    pub(crate) fn leases(&self) -> Option<&Leases> {
-        match &self.source {
-            ArraySource::Segment(segment) => Some(segment.leases()),
-            ArraySource::File(_) => None,
-        }
-    }
-
-    /// The bytes of some rows, counted from the start of the source's data as leases count them.
-    pub(crate) fn byte_range(&self, rows: Range<usize>) -> Range<usize> {
-        let row_bytes = self.row_bytes();
-        self.offset_bytes + rows.start * row_bytes..self.offset_bytes + rows.end * row_bytes
-    }
-
-    /// The first row in this process. Not to be written if the source is a file.
-    pub(crate) fn data_ptr(&self) -> Result<*mut u8> {
-        let data = match &self.source {
-            ArraySource::Segment(segment) => segment.data_ptr()?,
-            ArraySource::File(file) => file.data_ptr().cast_mut(),
-        };
-        Ok(data.wrapping_add(self.offset_bytes))
     }
 }
 

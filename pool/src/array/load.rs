@@ -15,6 +15,41 @@ use super::shared::SharedArray;
 use crate::error::{Error, Result};
 use crate::segment::{DType, Fill, Header, NpyError, Run, Segment};
 
+/// What the header of a `.npy` file says about its array; read by [`npy_header`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NpyHeader {
+    /// Type of the elements.
+    pub dtype: DType,
+    /// Lengths of the axes.
+    pub shape: Vec<usize>,
+}
+
+/// Reads the header of a `.npy` file and checks it, and the file's length, without reading the elements: what a
+/// program needs to know before it can name the type that [`Pool::load_npy`](crate::Pool::load_npy) asks for.
+///
+/// # Errors
+///
+/// [`Npy`](crate::ErrorKind::Npy) if the file is none that arrays here can be loaded from,
+/// [`Io`](crate::ErrorKind::Io) if it cannot be read.
+///
+/// # Example
+///
+/// ```
+/// # ndpool::init();
+/// let path = std::env::temp_dir().join(format!("npy_header-{}.npy", std::process::id()));
+/// let pool = ndpool::Pool::builder().workers(1).build()?;
+/// pool.zeros::<f32, _>((3, 4))?.save_npy(&path)?;
+/// let header = ndpool::npy_header(&path)?;
+/// assert_eq!((header.dtype, header.shape.as_slice()), (ndpool::DType::F32, &[3, 4][..]));
+/// # std::fs::remove_file(&path).unwrap();
+/// # Ok::<(), ndpool::Error>(())
+/// ```
+pub fn npy_header(path: impl AsRef<Path>) -> Result<NpyHeader> {
+    let (_, Header { dtype, shape, .. }) = open(path.as_ref(), |_| Ok(()))?;
+    Ok(NpyHeader { dtype, shape })
+}
+
 /// Bytes that one thread reads at a time: they stay in its cache between the read and the write.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -76,10 +111,14 @@ fn copy_piece<T: Element>(
 
 /// Opens a file, reads its header, and compares it with what is wanted and with the file's length.
 pub(super) fn open_npy(path: &Path, dtype: DType, rank: Option<usize>) -> Result<(File, Header)> {
+    open(path, |header| header.expect(dtype, rank))
+}
+
+fn open(path: &Path, check: impl FnOnce(&Header) -> Result<(), NpyError>) -> Result<(File, Header)> {
     let open = || {
         let mut file = File::open(path)?;
         let header = Header::read(&mut file)?;
-        header.expect(dtype, rank)?;
+        check(&header)?;
         check_length(&file, &header)?;
         Ok((file, header))
     };
@@ -89,11 +128,8 @@ pub(super) fn open_npy(path: &Path, dtype: DType, rank: Option<usize>) -> Result
 fn check_length(file: &File, header: &Header) -> Result<(), NpyError> {
     let need = header.data_offset as u64 + header.data_len() as u64;
     let have = file.metadata()?.len();
-    match have.cmp(&need) {
-        std::cmp::Ordering::Less => Err(NpyError::Truncated { need, have }),
-        std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Greater => Err(NpyError::TrailingBytes { need, have }),
-    }
+    // What follows the array is not its business, as in NumPy: a segment's control page, for instance.
+    if have < need { Err(NpyError::Truncated { need, have }) } else { Ok(()) }
 }
 
 /// The header's shape as a dimension of static rank.

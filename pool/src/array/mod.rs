@@ -23,8 +23,10 @@ mod shared;
 pub(crate) use args::ArraySource;
 pub use args::{ArrayArg, IntoRows, IntoRowsMut};
 pub use element::Element;
+pub use load::{NpyHeader, npy_header};
 pub use mapped::MappedArray;
 pub use rows::{Rows, RowsMut};
+pub(crate) use save::save_npy;
 pub use shared::SharedArray;
 pub(crate) use shared::copy_out;
 

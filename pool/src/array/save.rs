@@ -15,9 +15,9 @@ use crate::sys::view::bytes_of;
 /// NumPy starts data at a multiple of this.
 const ALIGN_BYTES: usize = 64;
 
-/// Writes under a temporary name in the same directory, makes that durable, renames it, and makes the name durable.
-pub(super) fn save_npy<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> Result<()> {
-    save(array, path).map_err(|error| Error::io(format_args!("cannot save `{}`", path.display()), error))
+/// Saves an array in C order: writes under a temporary name in the same directory, makes that durable, renames it, and makes the name durable.
+pub(crate) fn save_npy<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> Result<()> {
+    save(array, path).map_err(|error| Error::of_file("save", path, error))
 }
 
 fn save<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> io::Result<()> {
@@ -45,7 +45,7 @@ fn save<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> io
 fn write<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, file: &File) -> io::Result<()> {
     let mut writer = BufWriter::with_capacity(1 << 16, file);
     writer.write_all(&write_header(T::DTYPE, array.shape(), ALIGN_BYTES))?;
-    let items = array.as_slice().expect("arrays in shared memory are in C order");
+    let items = array.as_slice().expect("the caller gives an array in C order");
     for piece in bytes_of(items).chunks(8 << 20) {
         writer.write_all(piece)?;
     }

@@ -136,7 +136,10 @@ impl Arena {
     ///
     /// If the plan does not fit the arena: the caller chose it to fit.
     pub(crate) fn write_job(&self, plan: &Plan, descriptor: &[u8], arguments: &[u8], table: &[u64]) {
-        assert!(plan.n_blocks <= self.words_capacity && plan.data_len().is_some_and(|n| n <= self.data_capacity()));
+        assert!(
+            plan.n_blocks <= self.words_capacity
+                && plan.data_len().is_some_and(|n| n <= self.data_capacity())
+        );
         let header = self.header();
         header.descriptor_len.store(plan.descriptor_len as u64, Ordering::Relaxed);
         header.arguments_len.store(plan.arguments_len as u64, Ordering::Relaxed);
@@ -223,7 +226,12 @@ impl Arena {
     /// # Errors
     ///
     /// If the slot's bytes cannot be right: they come from another process.
-    pub(crate) fn read_slot(&self, plan: &Plan, block: usize, inline: &mut Vec<u8>) -> Result<(SlotKind, Place)> {
+    pub(crate) fn read_slot(
+        &self,
+        plan: &Plan,
+        block: usize,
+        inline: &mut Vec<u8>,
+    ) -> Result<(SlotKind, Place)> {
         let at = self.data_start() + plan.slots().unwrap_or(usize::MAX) + block * plan.slot_bytes;
         let mut header = [0; SLOT_HEADER_BYTES];
         self.mapping.read_bytes(at, &mut header);

@@ -276,15 +276,26 @@ impl Board {
         cells.spill_end.store(end, Ordering::Relaxed);
     }
 
-    /// Leaves the text of a panic where it survives the worker.
-    pub(crate) fn set_last_words(&self, slot: usize, text: &[u8]) {
+    /// Leaves the text of a panic where it survives the worker, behind those of the same block: of a panic while
+    /// another unwinds, the first tells most.
+    pub(crate) fn add_last_words(&self, slot: usize, text: &[u8]) {
         let cells = self.worker(slot);
-        let text = &text[..text.len().min(LAST_WORDS_BYTES)];
+        let mut all = self.last_words(slot);
+        if !all.is_empty() {
+            all.extend_from_slice(b"\nand then: ");
+        }
+        all.extend_from_slice(text);
+        let text = &all[..all.len().min(LAST_WORDS_BYTES)];
         store_bytes(&cells.last_words, text);
         cells.last_words_len.store(text.len() as u64, Ordering::Release);
     }
 
-    /// The text of the worker's last panic, or nothing.
+    /// Forgets the panics of earlier blocks: they were survived.
+    pub(crate) fn forget_last_words(&self, slot: usize) {
+        self.worker(slot).last_words_len.store(0, Ordering::Relaxed);
+    }
+
+    /// The text of the panics in the worker's last block, or nothing.
     pub(crate) fn last_words(&self, slot: usize) -> Vec<u8> {
         let cells = self.worker(slot);
         let len = cells.last_words_len.load(Ordering::Acquire) as usize;
@@ -314,10 +325,8 @@ fn store_bytes(cells: &[AtomicU64], bytes: &[u8]) {
 }
 
 fn load_bytes(cells: &[AtomicU64], len: usize) -> Vec<u8> {
-    let mut bytes: Vec<u8> = cells[..len.div_ceil(8)]
-        .iter()
-        .flat_map(|cell| cell.load(Ordering::Relaxed).to_le_bytes())
-        .collect();
+    let mut bytes: Vec<u8> =
+        cells[..len.div_ceil(8)].iter().flat_map(|cell| cell.load(Ordering::Relaxed).to_le_bytes()).collect();
     bytes.truncate(len);
     bytes
 }

@@ -7,6 +7,7 @@ use super::grid::Grid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{DType, Locator};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What a task does with an array.
@@ -102,7 +103,7 @@ impl ArraySpec {
 pub(crate) struct Descriptor {
     pub(crate) sequence: u64,
     pub(crate) task: TaskId,
-    pub(crate) task_name: String,
+    pub(crate) task_name: Cow<'static, str>,
     pub(crate) grid: Grid,
     pub(crate) arrays: Vec<ArraySpec>,
     /// Values among the arguments; each is decoded at most once per worker and job if it is borrowed.
@@ -122,23 +123,20 @@ impl Descriptor {
     pub(crate) fn staging(&self, block: usize) -> impl Iterator<Item = Staged> {
         let rows = self.grid.rows(block);
         let mut next = 0usize;
-        self.arrays.iter().enumerate().filter(|(_, array)| array.mode == Mode::Stage).map(move |(index, array)| {
-            let target = array.bytes(&rows);
-            let buffer = next..next + target.len();
-            next = buffer.end.next_multiple_of(STAGING_ALIGN);
-            Staged { index, buffer, target }
-        })
+        self.arrays.iter().enumerate().filter(|(_, array)| array.mode == Mode::Stage).map(
+            move |(index, array)| {
+                let target = array.bytes(&rows);
+                let buffer = next..next + target.len();
+                next = buffer.end.next_multiple_of(STAGING_ALIGN);
+                Staged { index, buffer, target }
+            },
+        )
     }
 
     /// Bytes of staging buffer that the largest block needs.
     pub(crate) fn staging_len(&self) -> usize {
         // The first block is as large as any.
         self.staging(0).map(|staged| staged.buffer.end).max().unwrap_or(0)
-    }
-
-    /// Whether a block that failed half-way leaves rows that hold neither old nor new values.
-    pub(crate) fn can_tear(&self) -> bool {
-        self.arrays.iter().any(|array| array.mode == Mode::Out)
     }
 }
 

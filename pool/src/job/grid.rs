@@ -39,21 +39,8 @@ impl Grid {
         Self::new(n_rows, by_size.min(by_count))
     }
 
-    pub(crate) fn n_rows(&self) -> usize {
-        self.n_rows
-    }
-
-    pub(crate) fn block_rows(&self) -> usize {
-        self.block_rows
-    }
-
     pub(crate) fn n_blocks(&self) -> usize {
         self.n_rows.div_ceil(self.block_rows).max(1)
-    }
-
-    /// Rows of the largest block.
-    pub(crate) fn max_rows(&self) -> usize {
-        self.block_rows.min(self.n_rows)
     }
 
     /// The rows of a block.
@@ -76,7 +63,7 @@ mod tests {
             for block in 0..grid.n_blocks() {
                 let rows = grid.rows(block);
                 prop_assert_eq!(rows.start, next);
-                prop_assert!(rows.len() <= grid.max_rows());
+                prop_assert!(rows.len() <= grid.rows(0).len());
                 prop_assert!(n_rows == 0 || !rows.is_empty());
                 next = rows.end;
             }

@@ -23,10 +23,6 @@ impl<'a> Ledger<'a> {
         Self { words, sequence }
     }
 
-    pub(crate) fn n_blocks(&self) -> usize {
-        self.words.len()
-    }
-
     /// Opens every block. The descriptor must be complete: this is what publishes it.
     pub(crate) fn publish(&self) {
         let free = BlockWord::free(self.sequence).bits();
@@ -93,7 +89,9 @@ impl<'a> Ledger<'a> {
 
     /// First block at or after `from` that is not in a terminal state, or the number of blocks.
     pub(crate) fn first_unfinished(&self, from: usize) -> usize {
-        (from..self.words.len()).find(|&block| !self.load(block).state().is_terminal()).unwrap_or(self.words.len())
+        (from..self.words.len())
+            .find(|&block| !self.load(block).state().is_terminal())
+            .unwrap_or(self.words.len())
     }
 
     /// Calls `judge` with every block that a dead worker holds, and moves it to the word that comes back.

@@ -157,7 +157,11 @@ where
 /// assert_eq!(pool.run(ndpool::ops::var_axis(&x, ndarray::Axis(0), 0.0))?, ndarray::array![1.0, 4.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
-pub fn var_axis<'a, X>(x: X, axis: Axis, ddof: f64) -> Call<'a, Reduced<<X::Elem as MeanElement>::RealOutput, X::Dim>>
+pub fn var_axis<'a, X>(
+    x: X,
+    axis: Axis,
+    ddof: f64,
+) -> Call<'a, Reduced<<X::Elem as MeanElement>::RealOutput, X::Dim>>
 where
     X: IntoRows<'a> + 'a,
     X::Dim: RemoveAxis,
@@ -180,7 +184,11 @@ where
 /// assert_eq!(pool.run(ndpool::ops::nanvar_axis(&x, ndarray::Axis(0), 0.0))?, ndarray::array![1.0, 0.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
-pub fn nanvar_axis<'a, X>(x: X, axis: Axis, ddof: f64) -> Call<'a, Reduced<<X::Elem as MeanElement>::RealOutput, X::Dim>>
+pub fn nanvar_axis<'a, X>(
+    x: X,
+    axis: Axis,
+    ddof: f64,
+) -> Call<'a, Reduced<<X::Elem as MeanElement>::RealOutput, X::Dim>>
 where
     X: IntoRows<'a> + 'a,
     X::Dim: RemoveAxis,
@@ -203,7 +211,11 @@ where
 /// assert_eq!(pool.run(ndpool::ops::std_axis(&x, ndarray::Axis(0), 0.0))?, ndarray::array![1.0, 2.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
-pub fn std_axis<'a, X>(x: X, axis: Axis, ddof: f64) -> Call<'a, Reduced<<X::Elem as MeanElement>::RealOutput, X::Dim>>
+pub fn std_axis<'a, X>(
+    x: X,
+    axis: Axis,
+    ddof: f64,
+) -> Call<'a, Reduced<<X::Elem as MeanElement>::RealOutput, X::Dim>>
 where
     X: IntoRows<'a> + 'a,
     X::Dim: RemoveAxis,
@@ -226,7 +238,11 @@ where
 /// assert_eq!(pool.run(ndpool::ops::nanstd_axis(&x, ndarray::Axis(0), 0.0))?, ndarray::array![1.0, 0.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
-pub fn nanstd_axis<'a, X>(x: X, axis: Axis, ddof: f64) -> Call<'a, Reduced<<X::Elem as MeanElement>::RealOutput, X::Dim>>
+pub fn nanstd_axis<'a, X>(
+    x: X,
+    axis: Axis,
+    ddof: f64,
+) -> Call<'a, Reduced<<X::Elem as MeanElement>::RealOutput, X::Dim>>
 where
     X: IntoRows<'a> + 'a,
     X::Dim: RemoveAxis,
@@ -464,7 +480,8 @@ where
     X::Dim: RemoveAxis,
     X::Elem: OrderElement,
 {
-    along(x, axis, CountOp::Nonzero, None, |this: &Count| this.nonzero).then(|found| found.mapv(|n: u64| n as usize))
+    along(x, axis, CountOp::Nonzero, None, |this: &Count| this.nonzero)
+        .then(|found| found.mapv(|n: u64| n as usize))
 }
 
 /// [`any`](super::any) along one axis, as `numpy.any` with `axis`.
@@ -524,7 +541,11 @@ where
 /// assert_eq!(pool.run(ndpool::ops::norm_axis(&x, ndarray::Axis(0), ndpool::ops::NormOrd::One))?, ndarray::array![4.0, 8.0]);
 /// # Ok::<(), ndpool::Error>(())
 /// ```
-pub fn norm_axis<'a, X>(x: X, axis: Axis, ord: NormOrd) -> Call<'a, Reduced<<X::Elem as MeanElement>::RealOutput, X::Dim>>
+pub fn norm_axis<'a, X>(
+    x: X,
+    axis: Axis,
+    ord: NormOrd,
+) -> Call<'a, Reduced<<X::Elem as MeanElement>::RealOutput, X::Dim>>
 where
     X: IntoRows<'a> + 'a,
     X::Dim: RemoveAxis,

@@ -75,12 +75,12 @@ where
     let build = move |values: Vec<O>| {
         let mut dim = <X::Dim as Dimension>::Smaller::zeros(shape.len());
         dim.slice_mut().copy_from_slice(&shape);
-        Array::from_shape_vec(dim, values)
-            .map_err(|e| Error::new(ErrorKind::Shape, "the result does not have the wanted shape").with_source(e))
+        Array::from_shape_vec(dim, values).map_err(|e| {
+            Error::new(ErrorKind::Shape, "the result does not have the wanted shape").with_source(e)
+        })
     };
     let plan = Plan::new(lanes, size_of::<X::Elem>(), size_of::<O>(), size_of::<A>());
-    let builder =
-        CallBuilder::<Along<A, X::Elem>>::new().value(&(lanes, plan.split, op)).whole_arg(arg);
+    let builder = CallBuilder::<Along<A, X::Elem>>::new().value(&(lanes, plan.split, op)).whole_arg(arg);
     match plan.split {
         Split::Axis => builder
             .grid(lanes.n, plan.block_len)

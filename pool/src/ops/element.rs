@@ -26,7 +26,9 @@ pub trait SumElement: Dtype<Wide = <Self as SumElement>::Output> {
     message = "`{Self}` has no mean, variance or norm",
     note = "they exist for f32, f64, i8 to i64, u8 to u64, bool and Complex<f32>, Complex<f64>"
 )]
-pub trait MeanElement: Dtype<Mean = <Self as MeanElement>::Output, Real = <Self as MeanElement>::RealOutput> {
+pub trait MeanElement:
+    Dtype<Mean = <Self as MeanElement>::Output, Real = <Self as MeanElement>::RealOutput>
+{
     /// Type of means.
     type Output: Element + std::fmt::Debug + PartialEq;
     /// Type of variances, standard deviations and norms.

@@ -66,7 +66,7 @@ where
     X: IntoRows<'a>,
     X::Elem: RealElement,
 {
-    match edges::<X::Elem>(bins, <X::Elem as RealElement>::linspace) {
+    match edges(bins, <X::Elem as RealElement>::linspace) {
         Ok((edges, uniform)) => count(x, edges, uniform),
         Err(error) => Call::failed(error),
     }
@@ -105,13 +105,29 @@ where
     X::Elem: RealElement,
 {
     let range = match pool.run(min(x.clone())) {
-        Ok(low) => (low.to_f64(), pool.run(max(x.clone()))?.to_f64()),
-        Err(error) if error.kind() == ErrorKind::Shape => (0.0, 1.0),
+        Ok(low) => Some((low, pool.run(max(x.clone()))?)),
+        Err(error) if error.kind() == ErrorKind::Shape => None,
         Err(error) => return Err(error),
     };
+    pool.run(histogram_between(x, n_bins, range))
+}
+
+/// The second pass of [`histogram_auto`], between the smallest and the largest value; `None` of no elements.
+pub(super) fn histogram_between<'a, X>(
+    x: X,
+    n_bins: usize,
+    range: Option<(X::Elem, X::Elem)>,
+) -> Call<'a, Histogram>
+where
+    X: IntoRows<'a>,
+    X::Elem: RealElement,
+{
+    let range = range.map_or((0.0, 1.0), |(low, high)| (low.to_f64(), high.to_f64()));
     let bins = Bins::Uniform { n_bins, range };
-    let (edges, uniform) = edges::<X::Elem>(bins, <X::Elem as RealElement>::linspace_native)?;
-    pool.run(count(x, edges, uniform))
+    match edges(bins, <X::Elem as RealElement>::linspace_native) {
+        Ok((edges, uniform)) => count(x, edges, uniform),
+        Err(error) => Call::failed(error),
+    }
 }
 
 fn invalid(message: String) -> Error {
@@ -119,17 +135,15 @@ fn invalid(message: String) -> Error {
 }
 
 /// Edges of the bins, and whether they are evenly spaced.
-fn edges<T: RealElement>(
-    bins: Bins,
-    linspace: fn(f64, f64, usize) -> Vec<f64>,
-) -> Result<(Vec<f64>, bool)> {
+fn edges(bins: Bins, linspace: fn(f64, f64, usize) -> Vec<f64>) -> Result<(Vec<f64>, bool)> {
     match bins {
         Bins::Edges(edges) => {
             if edges.len() < 2 {
                 return Err(invalid(format!("{} edges make no bin", edges.len()))
                     .with_hint("n bins have n + 1 edges"));
             }
-            match edges.windows(2).position(|pair| pair[0].is_nan() || pair[1].is_nan() || pair[0] > pair[1]) {
+            match edges.windows(2).position(|pair| pair[0].is_nan() || pair[1].is_nan() || pair[0] > pair[1])
+            {
                 Some(i) => Err(invalid(format!("edge {} after edge {}", edges[i + 1], edges[i]))
                     .with_hint("edges must not decrease, and must not be NaN")),
                 None => Ok((edges, false)),
@@ -254,7 +268,7 @@ mod tests {
     use super::*;
 
     fn count<T: RealElement>(x: &[T], bins: Bins) -> Vec<u64> {
-        let (edges, uniform) = edges::<T>(bins, T::linspace).unwrap();
+        let (edges, uniform) = edges(bins, T::linspace).unwrap();
         dispatch(Binning { edges: &edges, uniform, x })
     }
 
@@ -277,7 +291,7 @@ mod tests {
         let x: Vec<f64> = (0..5000).map(|i| f64::from(i) * 0.0125 - 3.0).collect();
         for n_bins in [1, 2, 3, 7, 10, 97, 1000] {
             let bins = uniform(n_bins, -1.1, 47.3);
-            let (list, _) = edges::<f64>(bins.clone(), f64::linspace).unwrap();
+            let (list, _) = edges(bins.clone(), f64::linspace).unwrap();
             assert_eq!(count(&x, bins), count(&x, Bins::Edges(list)), "{n_bins} bins");
         }
     }
@@ -295,7 +309,11 @@ mod tests {
             Bins::Edges(vec![2.0, 1.0]),
             Bins::Edges(vec![1.0, f64::NAN]),
         ] {
-            assert_eq!(edges::<f64>(bins.clone(), f64::linspace).unwrap_err().kind(), ErrorKind::InvalidArgument, "{bins:?}");
+            assert_eq!(
+                edges(bins.clone(), f64::linspace).unwrap_err().kind(),
+                ErrorKind::InvalidArgument,
+                "{bins:?}"
+            );
         }
     }
 }

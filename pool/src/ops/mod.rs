@@ -24,8 +24,7 @@ mod builtin;
 mod call;
 mod describe;
 mod dtype;
-/// The same functions, chosen by name and element type at run time; with the feature `dynamic`.
-#[cfg(feature = "dynamic")]
+/// The same functions, chosen by name and element type at run time.
 pub mod dynamic;
 mod element;
 mod histogram;

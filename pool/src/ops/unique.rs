@@ -44,8 +44,11 @@ where
     X: IntoRows<'a>,
     X::Elem: OrderElement,
 {
-    CallBuilder::<UniqueTask<X::Elem>>::new().value(&limit).rows_flat_arg(x.into_rows_arg()).merged().try_then(
-        move |found| match found.runs {
+    CallBuilder::<UniqueTask<X::Elem>>::new()
+        .value(&limit)
+        .rows_flat_arg(x.into_rows_arg())
+        .merged()
+        .try_then(move |found| match found.runs {
             Some(runs) => {
                 let (values, counts) = runs.into_iter().unzip();
                 Ok(UniqueCounts { values, counts })
@@ -55,8 +58,7 @@ where
                 format!("more than {limit} distinct values, the limit of this call"),
             )
             .with_hint("raise the limit of `unique_counts`, or bin the values with `histogram`")),
-        },
-    )
+        })
 }
 
 /// Distinct values with their counts, in order.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::acc::{Count, CountOp, Dot, Extrema, ExtremaOp, Norm, NormOp, Product, ProductOp, Spread, SpreadOp, Total, TotalOp};
+use super::acc::{
+    Count, CountOp, Dot, Extrema, ExtremaOp, Norm, NormOp, Product, ProductOp, Spread, SpreadOp, Total,
+    TotalOp,
+};
 use super::call::{empty, index, whole};
 use super::dtype::Dtype;
 use super::element::{MeanElement, NumberElement, OrderElement, SumElement};
@@ -553,7 +556,9 @@ where
     let (x, y) = (x.into_rows_arg(), y.into_rows_arg());
     if x.shape != y.shape {
         let message = format!("inner product of arrays of shapes {:?} and {:?}", x.shape, y.shape);
-        return Call::failed(Error::new(ErrorKind::Shape, message).with_hint("both must have the same shape"));
+        return Call::failed(
+            Error::new(ErrorKind::Shape, message).with_hint("both must have the same shape"),
+        );
     }
     CallBuilder::<DotTask<X::Elem>>::new()
         .value(&conjugate)

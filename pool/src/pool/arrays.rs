@@ -35,7 +35,10 @@ impl Pool {
     /// # Errors
     ///
     /// As for [`Pool::zeros`].
-    pub fn zeros_like<T: Element, D: Dimension>(&self, like: &SharedArray<T, D>) -> Result<SharedArray<T, D>> {
+    pub fn zeros_like<T: Element, D: Dimension>(
+        &self,
+        like: &SharedArray<T, D>,
+    ) -> Result<SharedArray<T, D>> {
         SharedArray::zeros_in(self.segments(), like.raw_dim())
     }
 
@@ -118,7 +121,10 @@ impl Pool {
     /// Nobody changes or truncates the file while the array, or a job that reads it, exists: a changed file is a
     /// data race, and a shortened one ends whoever reads it with SIGBUS.
     #[expect(unsafe_code, reason = "the promise is passed on to the caller")]
-    pub unsafe fn mmap_npy<T: Element, D: Dimension>(&self, path: impl AsRef<Path>) -> Result<MappedArray<T, D>> {
+    pub unsafe fn mmap_npy<T: Element, D: Dimension>(
+        &self,
+        path: impl AsRef<Path>,
+    ) -> Result<MappedArray<T, D>> {
         // SAFETY: the caller promises what `open` asks for.
         unsafe { MappedArray::open(path.as_ref()) }
     }

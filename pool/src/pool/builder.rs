@@ -175,7 +175,9 @@ impl Builder {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let n_workers = self.n_workers.unwrap_or(cores);
         if n_workers == 0 || n_workers > MAX_WORKERS {
-            return Err(invalid(format!("a pool of {n_workers} workers: from 1 to {MAX_WORKERS} are possible")));
+            return Err(invalid(format!(
+                "a pool of {n_workers} workers: from 1 to {MAX_WORKERS} are possible"
+            )));
         }
         if self.threads_per_worker == 0 {
             return Err(invalid("threads_per_worker(0): a worker has at least one thread".into()));
@@ -201,7 +203,9 @@ impl Builder {
             }
             Role::Worker => {
                 return Err(Error::new(ErrorKind::NotInitialised, "a worker cannot build a pool of its own")
-                    .with_hint("build the pool in the program's own process, and give the work to it from there"));
+                    .with_hint(
+                        "build the pool in the program's own process, and give the work to it from there",
+                    ));
             }
         }
         check_names()?;

@@ -5,7 +5,9 @@ use crate::error::{FailedBlocks, Result};
 use crate::job::descriptor::{ArraySpec, Mode};
 use crate::segment::{Fill, Run, Segment};
 use crate::supervisor::failure_error;
-use crate::task::{Args, Block, BlockArray, CallSpec, Collect, Collected, Failure, Outcome, ParamSource, States, Values};
+use crate::task::{
+    Args, Block, BlockArray, CallSpec, Collect, Collected, Failure, Outcome, ParamSource, States, Values,
+};
 use crate::worker::{install_hook_in_process, run_task};
 use std::sync::Arc;
 
@@ -75,7 +77,8 @@ pub(super) fn run<R>(run: &Arc<Run>, spec: CallSpec, collect: Collect<'_, R>) ->
         let block = (grid.n_blocks() > 1).then_some(block);
         return Err(failure_error(&label, block, &failure).with_blocks(failed));
     }
-    let mut for_each = |take: &mut dyn FnMut(&[u8]) -> Result<()>| results.iter().try_for_each(|bytes| take(bytes));
+    let mut for_each =
+        |take: &mut dyn FnMut(&[u8]) -> Result<()>| results.iter().try_for_each(|bytes| take(bytes));
     collect(Collected { for_each: &mut for_each, outputs: &outputs })
 }
 

@@ -23,7 +23,12 @@ pub struct Job<'a, R> {
 }
 
 enum JobState<'a, R> {
-    Running { core: Arc<Core>, record: Arc<JobRecord>, collect: Collect<'a, R>, on_progress: Option<OnProgress<'a>> },
+    Running {
+        core: Arc<Core>,
+        record: Arc<JobRecord>,
+        collect: Collect<'a, R>,
+        on_progress: Option<OnProgress<'a>>,
+    },
     Ended(Result<R>),
 }
 
@@ -41,7 +46,12 @@ impl<'a, R: 'a> Job<'a, R> {
         let record = JobRecord::new(core, spec)?;
         core.submit(&record)?;
         let job = Self {
-            state: Some(JobState::Running { core: Arc::clone(core), record: Arc::clone(&record), collect, on_progress }),
+            state: Some(JobState::Running {
+                core: Arc::clone(core),
+                record: Arc::clone(&record),
+                collect,
+                on_progress,
+            }),
         };
         if detached || record.has_limits() {
             core.watch(false)?;
@@ -76,7 +86,11 @@ impl<'a, R: 'a> Job<'a, R> {
     ///
     /// The job, to be tried again.
     pub fn try_join(mut self) -> Result<Result<R>, Self> {
-        if self.is_finished() { Ok(self.take().expect("the result of a job is taken once")) } else { Err(self) }
+        if self.is_finished() {
+            Ok(self.take().expect("the result of a job is taken once"))
+        } else {
+            Err(self)
+        }
     }
 
     /// Whether the job has ended, well or not.

@@ -308,7 +308,10 @@ impl<'a, R: 'a, I: Iterator<Item = Call<'a, R>>> FusedIterator for Map<'_, 'a, I
 
 impl<I, R> fmt::Debug for Map<'_, '_, I, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Map").field("drawn", &self.n_drawn).field("in_flight", &self.n_in_flight).finish_non_exhaustive()
+        f.debug_struct("Map")
+            .field("drawn", &self.n_drawn)
+            .field("in_flight", &self.n_in_flight)
+            .finish_non_exhaustive()
     }
 }
 

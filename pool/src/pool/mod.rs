@@ -1,17 +1,17 @@
 //! The user's handle of everything: options, the four verbs, and making arrays.
 
+/// Making arrays.
+mod arrays;
 /// Options.
 mod builder;
 /// The pool and its verbs.
 mod handle;
-/// Making arrays.
-mod arrays;
+/// Running blocks in this process.
+mod in_process;
 /// A job in flight.
 mod job;
 /// Many calls in order.
 mod map;
-/// Running blocks in this process.
-mod in_process;
 
 pub use builder::Builder;
 pub use handle::Pool;

@@ -14,8 +14,8 @@ use super::layout::{Control, Kind, PAGE_BYTES};
 use super::names::RunId;
 use super::storage::map_refused;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::host;
 use crate::sys::map::Mapping;
-use crate::sys::{host, shm, space};
 
 /// Where the bytes of a segment, or of a user's mapped file, are found, and how they are known to be the right ones.
 ///
@@ -66,7 +66,6 @@ pub(crate) struct Attachment {
     mapping: Mapping,
     file: File,
     data_offset: usize,
-    data_len: usize,
 }
 
 /// Opens, checks and maps what a locator describes.
@@ -101,7 +100,7 @@ pub(crate) fn attach(locator: &Locator, access: Access) -> Result<Attachment> {
         }
     };
     let mapping = map().map_err(|error: io::Error| map_refused(&name, len, error))?;
-    Ok(Attachment { mapping, file, data_offset: locator.data_offset, data_len: locator.data_len })
+    Ok(Attachment { mapping, file, data_offset: locator.data_offset })
 }
 
 impl Attachment {
@@ -110,19 +109,9 @@ impl Attachment {
         &self.mapping
     }
 
-    /// The open file.
-    pub(crate) fn file(&self) -> &File {
-        &self.file
-    }
-
     /// Where the data start in the file and in its mapping.
     pub(crate) fn data_offset(&self) -> usize {
         self.data_offset
-    }
-
-    /// Number of bytes of data, as the locator said that this was attached with.
-    pub(crate) fn data_len(&self) -> usize {
-        self.data_len
     }
 
     /// The first byte of the data.
@@ -144,22 +133,6 @@ impl Attachment {
         self.file.write_all_at(bytes, (self.data_offset + offset) as u64)
     }
 
-    /// Makes a raw segment at least `data_len` long, for a worker that spills: it creates no name, so the segment is reaped with
-    /// its run. What is new reads as zero. The mapping keeps its length.
-    ///
-    /// # Errors
-    ///
-    /// `ENOSPC` above all; also if the segment was attached only for reading.
-    pub(crate) fn grow_raw(&self, data_len: usize) -> io::Result<()> {
-        let too_large = || io::Error::from_raw_os_error(libc::EFBIG);
-        let wanted = Kind::Raw.file_len(data_len).ok_or_else(too_large)? as u64;
-        if space::file_size_limit().is_some_and(|limit| wanted > limit) {
-            return Err(too_large());
-        }
-        let old = self.file.metadata()?.len();
-        shm::reserve(&self.file, old, wanted)
-    }
-
     /// The mapping alone, for memory that is shared for good.
     pub(crate) fn into_mapping(self) -> Mapping {
         self.mapping
@@ -179,11 +152,6 @@ impl Attachment {
     pub(crate) fn write_back(&self, range: Range<usize>, to: &Self, offset: usize) -> io::Result<()> {
         let bytes = self.mapping.bytes_at_rest(self.data_offset + range.start, range.len());
         to.file.write_all_at(bytes, (to.data_offset + offset) as u64)
-    }
-
-    /// Reads bytes of the data through the file.
-    pub(crate) fn read_at(&self, offset: usize, bytes: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(bytes, (self.data_offset + offset) as u64)
     }
 }
 

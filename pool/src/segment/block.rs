@@ -208,11 +208,6 @@ impl Segment {
         &self.leases
     }
 
-    /// The run that it belongs to.
-    pub(crate) fn run(&self) -> &Arc<Run> {
-        &self.run
-    }
-
     /// Its name, also in [`list`](super::list) and in `/proc/<pid>/maps`.
     pub(crate) fn name(&self) -> String {
         self.storage().name.to_string()

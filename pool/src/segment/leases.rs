@@ -60,11 +60,6 @@ impl Leases {
         self.released.notify_all();
     }
 
-    /// Whether a lease is in the way of reading (or writing) the range.
-    pub(crate) fn conflicts(&self, range: Range<usize>, write: bool) -> bool {
-        !self.is_free() && self.lock().iter().any(|lease| lease.conflicts(&range, write))
-    }
-
     /// Waits until no lease is in the way of reading (or writing) the range.
     pub(crate) fn wait(&self, range: Range<usize>, write: bool) {
         if self.is_free() {
@@ -92,6 +87,12 @@ mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::AtomicBool;
     use std::thread;
+
+    impl Leases {
+        fn conflicts(&self, range: Range<usize>, write: bool) -> bool {
+            self.lock().iter().any(|lease| lease.conflicts(&range, write))
+        }
+    }
 
     #[test]
     fn readers_share_and_writers_do_not() {

@@ -37,13 +37,11 @@ pub(crate) use attach::{Access, Attachment, Locator, Place, attach};
 pub use backing::Backing;
 pub(crate) use block::{Fill, Segment};
 pub use dtype::DType;
-pub(crate) use layout::PAGE_BYTES;
-pub(crate) use leases::Leases;
 pub use names::RunId;
 pub use npy::NpyError;
 pub(crate) use npy::{Header, write_header};
+pub(crate) use reap::reap_run_when_free;
 pub use reap::{RunInfo, SegmentInfo, list, list_in, reap, reap_in};
-pub(crate) use reap::{reap_directory, reap_run_when_free};
 pub(crate) use run::Run;
 
 #[cfg(test)]

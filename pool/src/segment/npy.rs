@@ -90,14 +90,6 @@ pub enum NpyError {
         /// Bytes that there are.
         have: u64,
     },
-    /// The file goes on after the array.
-    #[error("{have} bytes where the header promises {need}")]
-    TrailingBytes {
-        /// Bytes that there should be.
-        need: u64,
-        /// Bytes that there are.
-        have: u64,
-    },
     /// The array is larger than a machine can address.
     #[error("an array of shape {shape:?}, whose size overflows")]
     TooLarge {
@@ -148,12 +140,10 @@ impl NpyError {
             Self::Truncated { .. } => "the file is still being written, or its writer did not finish",
             Self::BadBool { .. } => "convert it with `np.save(path, a.view(np.uint8) != 0)`",
             Self::Misaligned { .. } => "load it with a copy, or save it again with `np.save`",
-            Self::TrailingBytes { .. } => {
-                "the file holds more than one array: save each to its own with `np.save`"
+            Self::Header { .. } | Self::TooLarge { .. } => {
+                "the file is damaged, or was not written as a .npy file: write it again with `np.save`"
             }
-            Self::Header { .. } | Self::TooLarge { .. } | Self::Io(_) => {
-                return None;
-            }
+            Self::Io(_) => return None,
         };
         Some(hint.to_owned())
     }
@@ -161,7 +151,7 @@ impl NpyError {
     /// As an error of the crate about the file at `path`.
     pub(crate) fn at(self, path: &Path) -> Error {
         if let Self::Io(error) = self {
-            return Error::io(format_args!("cannot read `{}`", path.display()), error);
+            return Error::of_file("read", path, error);
         }
         let hint = self.hint();
         let error = Error::new(ErrorKind::Npy, format!("`{}`: {self}", path.display()));

@@ -109,11 +109,6 @@ pub fn reap_in(directories: &[PathBuf], dry_run: bool) -> Result<Vec<RunInfo>> {
     })
 }
 
-/// Reaps the dead runs of one directory, and returns how many there were.
-pub(crate) fn reap_directory(directory: &Path) -> Result<usize> {
-    reap_in(&[directory.to_owned()], false).map(|reaped| reaped.len())
-}
-
 /// Reaps one run as soon as its lock is free, for a worker whose supervisor has vanished: the kernel may still be busy taking a
 /// large process down. Returns whether all is reaped; `false` after `patience`.
 pub(crate) fn reap_run_when_free(

@@ -1,7 +1,7 @@
 //! One pool's segments: their places, their numbers and the lease that says they are alive.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::backing::Backing;
 use super::layout::Kind;
@@ -11,7 +11,7 @@ use super::recycle::Shelf;
 use super::storage::{Plan, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::primitive::{AtomicU64, AtomicUsize, Ordering};
-use crate::sys::{fork, host, space};
+use crate::sys::{exit, fork, host, space};
 
 /// Where named shared memory lies.
 pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
@@ -82,7 +82,7 @@ impl Run {
                 manifests.push(manifest);
             }
         }
-        Ok(Arc::new(Self {
+        let run = Arc::new(Self {
             id,
             owner: fork::owner_pid(),
             backing,
@@ -91,7 +91,12 @@ impl Run {
             live_bytes: AtomicUsize::new(0),
             shelf: Mutex::default(),
             manifests: Mutex::new(manifests),
-        }))
+        });
+        exit::at_exit(remove_forgotten);
+        let mut alive = ALIVE.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.retain(|run| run.strong_count() > 0);
+        alive.push(Arc::downgrade(&run));
+        Ok(run)
     }
 
     /// The run's identity, part of its segments' names.
@@ -224,6 +229,20 @@ impl Run {
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The runs of this process.
+static ALIVE: Mutex<Vec<Weak<Run>>> = Mutex::new(Vec::new());
+
+/// Removes what an array or a job handle that was forgotten, or a call of `exit`, would leave behind.
+fn remove_forgotten() {
+    let Ok(mut alive) = ALIVE.try_lock() else { return };
+    let runs: Vec<_> = alive.drain(..).filter_map(|run| run.upgrade()).collect();
+    for run in &runs {
+        run.remove_all();
+    }
+    // Other threads may still use the memory until the process is gone.
+    std::mem::forget(runs);
 }
 
 impl Drop for Run {

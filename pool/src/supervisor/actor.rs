@@ -122,7 +122,9 @@ impl Actor<'_> {
             let has_ended = self.poll(Some(remaining));
             match reception.take() {
                 Some(Ok(hello)) => return Ok(Some(hello)),
-                Some(Err(what)) => return Err(self.start_error(&format!("its hello could not be read: {what}"))),
+                Some(Err(what)) => {
+                    return Err(self.start_error(&format!("its hello could not be read: {what}")));
+                }
                 None => {}
             }
             if self.is_closing() {

@@ -25,12 +25,14 @@ impl Reception {
                 .with_hint("the directory for temporary files (TMPDIR, or /tmp) must be writable")
         })?;
         let (sender, arrivals) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("ndpool hello".into()).stack_size(128 << 10).spawn(move || {
-            let arrival = server.accept().map(|(channel, hello)| (hello, channel)).map_err(|e| e.to_string());
-            // The receiver is gone if the worker was given up.
-            let _ = sender.send(arrival);
-            arrived.wake();
-        });
+        let thread =
+            std::thread::Builder::new().name("ndpool hello".into()).stack_size(128 << 10).spawn(move || {
+                let arrival =
+                    server.accept().map(|(channel, hello)| (hello, channel)).map_err(|e| e.to_string());
+                // The receiver is gone if the worker was given up.
+                let _ = sender.send(arrival);
+                arrived.wake();
+            });
         if let Err(error) = thread {
             remove_socket(&socket);
             return Err(Error::io("cannot start a thread for a worker's hello", error));
@@ -51,7 +53,7 @@ impl Reception {
 
     /// Ends the accepting thread, if it still waits, and removes the socket.
     pub(super) fn close(self) {
-        if self.arrivals.try_recv().is_err() {
+        if matches!(self.arrivals.try_recv(), Err(mpsc::TryRecvError::Empty)) {
             // Connecting fails if the worker removed the socket; it has connected then, and its end of the
             // connection is closed or about to be.
             drop(IpcSender::<Hello>::connect(self.socket.clone()));
@@ -93,7 +95,8 @@ pub(super) fn examine(config: &Config, hello: &Hello) -> Result<Abilities> {
         ))
         .with_hint("build the worker program with the same version of ndpool"));
     }
-    let own = Fingerprint::of_this_program().map_err(|error| Error::io("cannot look at /proc/self/exe", error))?;
+    let own =
+        Fingerprint::of_this_program().map_err(|error| Error::io("cannot look at /proc/self/exe", error))?;
     if hello.fingerprint == own {
         return Ok(Abilities::Everything);
     }
@@ -102,7 +105,10 @@ pub(super) fn examine(config: &Config, hello: &Hello) -> Result<Abilities> {
             .with_hint("the program's file changed while it runs: start the program again")),
         Program::Other(path) => {
             if let Some(twice) = hello.tasks.windows(2).find(|pair| pair[0].name == pair[1].name) {
-                return Err(duplicate_task(&twice[0].name, &format!("the worker program {}", path.display())));
+                return Err(duplicate_task(
+                    &twice[0].name,
+                    &format!("the worker program {}", path.display()),
+                ));
             }
             Ok(Abilities::Tasks(hello.tasks.clone()))
         }

@@ -19,6 +19,7 @@ use crate::job::ledger::Ledger;
 use crate::job::word::{BlockWord, State};
 use crate::segment::{Fill, Segment};
 use crate::task::{CallSpec, ParamSource, Progress, TaskVtable, image_offset, not_in_this_image};
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,17 +62,12 @@ static NEXT_SEQUENCE: AtomicU64 = AtomicU64::new(1);
 #[derive(Debug)]
 pub(crate) struct JobRecord {
     pub(super) sequence: u64,
-    pub(super) label: String,
-    pub(super) vtable: &'static TaskVtable,
+    pub(super) label: Cow<'static, str>,
     pub(super) descriptor: Descriptor,
     pub(super) plan: Plan,
     pub(super) attempts: u32,
     pub(super) block_timeout: Option<Duration>,
     pub(super) deadline: Option<Duration>,
-    /// Where each array's bytes are; one for each of the descriptor's.
-    pub(super) sources: Vec<ArraySource>,
-    /// Arrays that were made for this job, in the order of the parameters.
-    pub(super) outputs: Vec<Arc<Segment>>,
     pub(super) state: Mutex<JobState>,
     /// Set after everything else that ending a job does.
     ended: AtomicBool,
@@ -83,6 +79,10 @@ pub(crate) struct JobRecord {
 #[derive(Debug)]
 pub(super) struct JobState {
     pub(super) phase: Phase,
+    /// Where each array's bytes are, one for each of the descriptor's; let go when the job ends.
+    pub(super) sources: Vec<ArraySource>,
+    /// Arrays that were made for this job, in the order of the parameters; let go when the result is taken.
+    pub(super) outputs: Vec<Arc<Segment>>,
     /// Blocks before this one are in a terminal state.
     pub(super) cursor: usize,
     /// Why blocks were cancelled, if they were.
@@ -94,6 +94,13 @@ pub(super) struct JobState {
     /// Time on the monitor's clock since the job was published.
     pub(super) age: Duration,
     waker: Option<Waker>,
+}
+
+impl JobState {
+    /// The death for which a block was given up; `None` if its last attempt told why it failed.
+    pub(super) fn final_death(&self, block: usize) -> Option<&Death> {
+        self.deaths.get(&block).filter(|death| death.is_final)
+    }
 }
 
 #[derive(Debug)]
@@ -117,8 +124,10 @@ pub(super) struct Death {
     pub(super) stderr: Vec<String>,
     /// The text of a panic that the worker did not survive.
     pub(super) last_words: String,
-    /// Whether the task had begun.
+    /// Whether the task had begun, then or in an earlier attempt.
     pub(super) had_begun: bool,
+    /// Whether the block was given up for it; if not, a later attempt decided.
+    pub(super) is_final: bool,
 }
 
 impl JobRecord {
@@ -127,8 +136,8 @@ impl JobRecord {
     /// Makes the arrays that the call wants made. Nothing is leased or published yet.
     pub(crate) fn new(core: &Core, spec: CallSpec) -> Result<Arc<Self>> {
         let grid = spec.grid()?;
+        let label = label_of(&spec);
         let arguments = (spec.values, Vec::new());
-        let label = spec.options.name.clone().unwrap_or_else(|| spec.vtable.name.to_string());
         let mut sources = Vec::with_capacity(spec.arrays.len());
         let mut outputs = Vec::new();
         let mut arrays = Vec::with_capacity(spec.arrays.len());
@@ -148,7 +157,18 @@ impl JobRecord {
             sources.push(source);
             arrays.push(ArraySpec { locator, dtype, shape, offset_bytes, mode: param.mode });
         }
-        Self::assemble(core, label, spec.vtable, &spec.options, grid, arrays, sources, outputs, arguments, spec.n_values)
+        Self::assemble(
+            core,
+            label,
+            spec.vtable,
+            &spec.options,
+            grid,
+            arrays,
+            sources,
+            outputs,
+            arguments,
+            spec.n_values,
+        )
     }
 
     /// A job of many calls of one task without arrays: every call is a block.
@@ -157,7 +177,7 @@ impl JobRecord {
         let grid = Grid::new(calls.len(), 1);
         let first = &calls[0];
         let (vtable, options, n_values) = (first.vtable, first.options.clone(), first.n_values);
-        let label = first.label().to_string();
+        let label = label_of(first);
         let mut values = Vec::new();
         let mut ends = Vec::with_capacity(calls.len());
         for call in calls.drain(..) {
@@ -165,13 +185,24 @@ impl JobRecord {
             ends.push(values.len() as u64);
         }
         let arguments = (values, ends);
-        Self::assemble(core, label, vtable, &options, grid, Vec::new(), Vec::new(), Vec::new(), arguments, n_values)
+        Self::assemble(
+            core,
+            label,
+            vtable,
+            &options,
+            grid,
+            Vec::new(),
+            Vec::new(),
+            Vec::new(),
+            arguments,
+            n_values,
+        )
     }
 
     #[expect(clippy::too_many_arguments, reason = "the two constructors share this last step")]
     fn assemble(
         core: &Core,
-        label: String,
+        label: Cow<'static, str>,
         vtable: &'static TaskVtable,
         options: &crate::task::CallOptions,
         grid: Grid,
@@ -184,8 +215,15 @@ impl JobRecord {
         let task = core.task_id(vtable)?;
         let sequence = NEXT_SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let is_batch = !table.is_empty();
-        let descriptor =
-            Descriptor { sequence, task, task_name: vtable.name.into(), grid, arrays, n_values, is_batch };
+        let descriptor = Descriptor {
+            sequence,
+            task,
+            task_name: Cow::Borrowed(vtable.name),
+            grid,
+            arrays,
+            n_values,
+            is_batch,
+        };
         let plan = Plan {
             n_blocks: grid.n_blocks(),
             // Filled in when the descriptor is serialised, at publication.
@@ -197,16 +235,15 @@ impl JobRecord {
         Ok(Arc::new(Self {
             sequence,
             label,
-            vtable,
             descriptor,
             plan,
             attempts: options.attempts,
             block_timeout: options.block_timeout,
             deadline: options.deadline,
-            sources,
-            outputs,
             state: Mutex::new(JobState {
                 phase: Phase::Queued { arguments, table },
+                sources,
+                outputs,
                 cursor: 0,
                 abort: None,
                 deaths: HashMap::new(),
@@ -258,7 +295,8 @@ impl JobRecord {
             Phase::Queued { .. } => 0,
             Phase::Open { arena, .. } => {
                 let ledger = self.ledger(arena);
-                let later = (state.cursor..n_blocks).filter(|&block| ledger.load(block).state().is_terminal());
+                let later =
+                    (state.cursor..n_blocks).filter(|&block| ledger.load(block).state().is_terminal());
                 state.cursor + later.count()
             }
             Phase::Ended { .. } | Phase::Taken => n_blocks,
@@ -267,8 +305,11 @@ impl JobRecord {
     }
 
     /// The data bytes of the rows that the job's blocks touch of each array, and whether they are written.
-    fn leased_ranges(&self) -> impl Iterator<Item = (&Segment, std::ops::Range<usize>, bool)> {
-        self.descriptor.arrays.iter().zip(&self.sources).filter_map(|(array, source)| match source {
+    fn leased_ranges<'s>(
+        &'s self,
+        state: &'s JobState,
+    ) -> impl Iterator<Item = (&'s Segment, std::ops::Range<usize>, bool)> {
+        self.descriptor.arrays.iter().zip(&state.sources).filter_map(|(array, source)| match source {
             ArraySource::Segment(segment) => {
                 Some((&**segment, array.bytes(&(0..array.n_rows())), array.mode.is_mutable()))
             }
@@ -276,11 +317,18 @@ impl JobRecord {
         })
     }
 
-    fn release_leases(&self) {
-        for (segment, _, _) in self.leased_ranges() {
+    /// Ends the job's leases and lets its arrays go.
+    fn release_leases(&self, state: &mut JobState) {
+        for (segment, _, _) in self.leased_ranges(state) {
             segment.leases().release(self.sequence);
         }
+        state.sources.clear();
     }
+}
+
+/// The name by which messages call a job.
+fn label_of(spec: &CallSpec) -> Cow<'static, str> {
+    spec.options.name.clone().map_or(Cow::Borrowed(spec.vtable.name), Cow::Owned)
 }
 
 /// Waits for jobs on the caller's thread.
@@ -378,26 +426,36 @@ impl Core {
         if let Some(error) = self.is_broken() {
             return Err(error);
         }
-        let staging_len = job.descriptor.staging_len();
-        if staging_len > 0 {
-            for slot in &self.slots {
-                slot.staging.grow_raw(staging_len)?;
+        self.reserve_staging(job.descriptor.staging_len())?;
+        {
+            let state = job.lock();
+            for (segment, range, is_written) in job.leased_ranges(&state) {
+                segment.leases().wait(range, is_written);
+            }
+            for (segment, range, is_written) in job.leased_ranges(&state) {
+                segment.leases().lease(job.sequence, range, is_written);
             }
         }
-        for (segment, range, is_written) in job.leased_ranges() {
-            segment.leases().wait(range, is_written);
-        }
-        for (segment, range, is_written) in job.leased_ranges() {
-            segment.leases().lease(job.sequence, range, is_written);
-        }
         if let Err(error) = self.publish(job) {
-            job.release_leases();
+            job.release_leases(&mut job.lock());
             return Err(error);
         }
         // A shutdown that began meanwhile may have looked before the job was there.
         if self.is_closing.load(Ordering::SeqCst) {
             self.cancel(job, Self::closing_error());
         }
+        Ok(())
+    }
+
+    /// Makes every worker's staging buffer at least this long.
+    fn reserve_staging(&self, len: usize) -> Result<()> {
+        if self.staging_len.load(Ordering::Acquire) >= len {
+            return Ok(());
+        }
+        for slot in &self.slots {
+            slot.staging.grow_raw(len)?;
+        }
+        self.staging_len.fetch_max(len, Ordering::AcqRel);
         Ok(())
     }
 
@@ -418,7 +476,8 @@ impl Core {
         };
         let plan = Plan { descriptor_len: descriptor.len(), ..job.plan };
         let arena = table.take_arena(self, &plan)?;
-        let Phase::Queued { arguments, table: ends } = std::mem::replace(&mut state.phase, Phase::Taken) else {
+        let Phase::Queued { arguments, table: ends } = std::mem::replace(&mut state.phase, Phase::Taken)
+        else {
             unreachable!("checked above, under the same lock");
         };
         arena.arena.write_job(&plan, &descriptor, &arguments, &ends);
@@ -457,7 +516,7 @@ impl Core {
             table.entries[entry] = None;
             table.queue.pop_front()
         };
-        job.release_leases();
+        job.release_leases(&mut state);
         job.ended.store(true, Ordering::Release);
         let waker = state.waker.take();
         drop(state);
@@ -482,7 +541,7 @@ impl Core {
         let mut state = job.lock();
         state.abort.get_or_insert(error);
         state.phase = Phase::Taken;
-        job.release_leases();
+        job.release_leases(&mut state);
         job.ended.store(true, Ordering::Release);
         let waker = state.waker.take();
         drop(state);
@@ -571,7 +630,8 @@ impl Core {
         let serving = |slot: &usize| self.slots[*slot].lock().is_serving;
         let slots: Vec<_> = (0..self.slots.len()).collect();
         let is_coming = !slots.iter().all(serving);
-        let is_fresh = slots.iter().any(|&slot| self.board.n_begun(slot) == 0 || self.board.must_retire(slot));
+        let is_fresh =
+            slots.iter().any(|&slot| self.board.n_begun(slot) == 0 || self.board.must_retire(slot));
         if is_coming || is_fresh {
             return;
         }
@@ -601,7 +661,8 @@ impl Core {
 impl Table {
     /// An arena that a job of this plan fits into: the smallest that is free, or a new one.
     fn take_arena(&mut self, core: &Core, plan: &Plan) -> Result<OwnedArena> {
-        let too_large = || Error::new(ErrorKind::Shape, format!("a job of {} blocks is too large", plan.n_blocks));
+        let too_large =
+            || Error::new(ErrorKind::Shape, format!("a job of {} blocks is too large", plan.n_blocks));
         let data_len = plan.data_len().ok_or_else(too_large)?;
         let fits = |owned: &OwnedArena| {
             owned.arena.words_capacity() >= plan.n_blocks && owned.arena.data_capacity() >= data_len
@@ -622,6 +683,6 @@ impl Table {
 /// Whether a block may have been left with some rows new and some old.
 pub(super) fn may_be_torn(job: &JobRecord, state: &JobState, block: usize, word: BlockWord) -> bool {
     let began = state.deaths.get(&block).is_some_and(|death| death.had_begun);
-    let ran = word.state() == State::Failed && !state.deaths.contains_key(&block);
+    let ran = word.state() == State::Failed && state.final_death(block).is_none();
     job.descriptor.arrays.iter().any(|array| array.mode == Mode::Out) && (began || ran)
 }

@@ -3,33 +3,33 @@
 //! README.md beside this file is the protocol of a worker's life. One thread per worker carries that worker's
 //! events; one more enforces time limits; callers drive their own jobs.
 
-/// The life of a worker as a pure function.
-mod lifecycle;
-/// Starting a process.
-mod spawn;
-/// Hello and welcome.
-mod handshake;
-/// What workers print.
-mod stderr;
 /// The thread of one worker.
 mod actor;
 /// What a pool is made of.
 mod core;
+/// Hello and welcome.
+mod handshake;
 /// Jobs from publication to result.
 mod jobs;
-/// What is left of a job when it has ended.
-mod outcome;
-/// Cleaning up after a death.
-mod sweep;
+/// The life of a worker as a pure function.
+mod lifecycle;
 /// Time limits, and jobs that nobody waits for.
 mod monitor;
+/// What is left of a job when it has ended.
+mod outcome;
 /// Signals sent to the program.
 mod signals;
+/// Starting a process.
+mod spawn;
+/// What workers print.
+mod stderr;
+/// Cleaning up after a death.
+mod sweep;
 
+pub use self::core::Stats;
 pub(crate) use self::core::{Config, Core, Program};
 pub(crate) use handshake::duplicate_task;
 pub(crate) use jobs::{Driver, JobRecord, OwnedArena};
 pub(crate) use outcome::failure_error;
-pub use self::core::Stats;
 pub(crate) use signals::watch_signals;
 pub use spawn::Stderr;

@@ -7,6 +7,7 @@ use super::jobs::{Death, JobRecord, JobState, OwnedArena, Phase, may_be_torn};
 use crate::error::{Error, ErrorKind, FailedBlocks, Result, WorkerExit};
 use crate::job::arena::{Place, Plan, SlotKind};
 use crate::job::word::State;
+use crate::segment::Segment;
 use crate::task::{Collect, Collected, Failure, FailureKind};
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ impl Core {
     /// The result of a job that has ended.
     pub(crate) fn collect<R>(&self, job: &Arc<JobRecord>, collect: Collect<'_, R>) -> Result<R> {
         debug_assert!(job.has_ended());
-        let (arena, failure) = {
+        let (arena, failure, outputs) = {
             let mut state = job.lock();
             match std::mem::replace(&mut state.phase, Phase::Taken) {
                 Phase::Ended { arena } => {
                     let failure = self.failure_of(job, &state, &arena);
-                    (arena, failure)
+                    (arena, failure, std::mem::take(&mut state.outputs))
                 }
                 other => {
                     state.phase = other;
@@ -31,14 +32,20 @@ impl Core {
         };
         let result = match failure {
             Some(error) => Err(error),
-            None => self.collect_values(job, &arena, collect),
+            None => self.collect_values(job, &arena, &outputs, collect),
         };
         self.free_spills(job, &arena);
         self.give_back(arena);
         result
     }
 
-    fn collect_values<R>(&self, job: &JobRecord, arena: &OwnedArena, collect: Collect<'_, R>) -> Result<R> {
+    fn collect_values<R>(
+        &self,
+        job: &JobRecord,
+        arena: &OwnedArena,
+        outputs: &[Arc<Segment>],
+        collect: Collect<'_, R>,
+    ) -> Result<R> {
         let ledger = job.ledger(arena);
         let plan = arena.arena.plan()?;
         let mut inline = Vec::new();
@@ -47,7 +54,10 @@ impl Core {
             for block in 0..job.n_blocks() {
                 let (kind, place) = arena.arena.read_slot(&plan, block, &mut inline)?;
                 if kind != SlotKind::Value {
-                    return Err(Error::new(ErrorKind::Segment, format!("block {block} is done, but holds a failure")));
+                    return Err(Error::new(
+                        ErrorKind::Segment,
+                        format!("block {block} is done, but holds a failure"),
+                    ));
                 }
                 match place {
                     Place::Inline => take(&inline)?,
@@ -60,11 +70,17 @@ impl Core {
             }
             Ok(())
         };
-        collect(Collected { for_each: &mut for_each, outputs: &job.outputs })
+        collect(Collected { for_each: &mut for_each, outputs })
     }
 
     /// The result of one block of a batch that has ended well.
-    pub(crate) fn collect_one<R>(&self, job: &JobRecord, arena: &OwnedArena, block: usize, collect: Collect<'_, R>) -> Result<R> {
+    pub(crate) fn collect_one<R>(
+        &self,
+        job: &JobRecord,
+        arena: &OwnedArena,
+        block: usize,
+        collect: Collect<'_, R>,
+    ) -> Result<R> {
         let plan = arena.arena.plan()?;
         let word = job.ledger(arena).load(block);
         let mut bytes = Vec::new();
@@ -73,7 +89,10 @@ impl Core {
             self.read_spill(word.worker(), offset, len, &mut bytes)?;
         }
         if kind != SlotKind::Value {
-            return Err(Error::new(ErrorKind::Segment, format!("block {block} is done, but holds a failure")));
+            return Err(Error::new(
+                ErrorKind::Segment,
+                format!("block {block} is done, but holds a failure"),
+            ));
         }
         let mut for_each = |take: &mut dyn FnMut(&[u8]) -> Result<()>| take(&bytes);
         collect(Collected { for_each: &mut for_each, outputs: &[] })
@@ -111,8 +130,11 @@ impl Core {
 
     fn read_spill(&self, worker: usize, offset: u64, len: u64, bytes: &mut Vec<u8>) -> Result<()> {
         let damaged = || {
-            Error::new(ErrorKind::Segment, format!("a result of {len} bytes at byte {offset} of a spill file cannot be"))
-                .with_hint("native code in a task may write outside of its arrays")
+            Error::new(
+                ErrorKind::Segment,
+                format!("a result of {len} bytes at byte {offset} of a spill file cannot be"),
+            )
+            .with_hint("native code in a task may write outside of its arrays")
         };
         let slot = self.slots.get(worker).ok_or_else(damaged)?;
         let (_, end) = self.board.spill(worker);
@@ -136,7 +158,8 @@ impl Core {
         for block in 0..job.n_blocks() {
             let word = ledger.load(block);
             if matches!(word.state(), State::Done | State::Failed)
-                && let Ok((_, Place::Spilled { offset, len })) = arena.arena.read_slot(&plan, block, &mut inline)
+                && let Ok((_, Place::Spilled { offset, len })) =
+                    arena.arena.read_slot(&plan, block, &mut inline)
                 && let Some(slot) = self.slots.get(word.worker())
                 && offset.checked_add(len).is_some_and(|stop| stop <= self.board.spill(word.worker()).1)
             {
@@ -168,7 +191,7 @@ impl Core {
         }
         let error = match (&state.abort, first_failed) {
             (Some(why), _) => self.aborted(job, why, &blocks),
-            (None, Some(block)) => match state.deaths.get(&block) {
+            (None, Some(block)) => match state.final_death(block) {
                 Some(death) => lost_block(job, block, death),
                 None => self.block_error(job, arena, block),
             },
@@ -180,7 +203,8 @@ impl Core {
     fn aborted(&self, job: &JobRecord, why: &Error, blocks: &FailedBlocks) -> Error {
         let n_missing = blocks.not_applied().len();
         let (message, hint) = why.parts();
-        let text = format!("{}: {message} ({n_missing} of {} blocks not applied)", job.label, blocks.n_blocks);
+        let text =
+            format!("{}: {message} ({n_missing} of {} blocks not applied)", job.label, blocks.n_blocks);
         let error = Error::new(why.kind(), text);
         match hint {
             Some(hint) => error.with_hint(hint.to_string()),
@@ -211,7 +235,7 @@ impl Core {
         let state = job.lock();
         let error = match word.state() {
             State::Done => return None,
-            State::Failed => match state.deaths.get(&block) {
+            State::Failed => match state.final_death(block) {
                 Some(death) => lost_block(job, block, death),
                 None => {
                     drop(state);
@@ -269,9 +293,9 @@ pub(crate) fn failure_error(label: &str, block: Option<usize>, failure: &Failure
     }
     let error = Error::new(kind, text);
     match failure.kind {
-        FailureKind::OutOfSpace => {
-            error.with_hint("return less from a block, for instance by writing to an #[out] array, or free shared memory")
-        }
+        FailureKind::OutOfSpace => error.with_hint(
+            "return less from a block, for instance by writing to an #[out] array, or free shared memory",
+        ),
         _ => error,
     }
 }

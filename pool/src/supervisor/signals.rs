@@ -2,7 +2,8 @@
 //!
 //! Opt-in, and one registry for the whole process: the first SIGINT, SIGTERM or SIGHUP shuts every pool down and
 //! unlinks its segments, and the program then dies of that very signal, so that its parent sees what happened. A
-//! second one ends it at once; the workers reap then.
+//! second one ends it at once; the workers reap then. A signal that the program was started to ignore, as under
+//! `nohup`, stays ignored.
 
 use super::core::Core;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,8 +16,11 @@ static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
 /// Has a signal shut this pool down.
 pub(crate) fn watch_signals(core: &Arc<Core>) -> Result<()> {
     let installed = INSTALLED.get_or_init(|| {
-        ctrlc::try_set_handler(on_signal).map_err(|error| error.to_string())?;
-        signal::note_termination_signals().map_err(|error| error.to_string())
+        // Not `try_set_handler`, which takes a signal that is ignored for one that is handled.
+        let ignored = signal::ignored_termination_signals().map_err(|error| error.to_string())?;
+        let ignored = ignored.ok_or("there is a handler for one of them")?;
+        ctrlc::set_handler(on_signal).map_err(|error| error.to_string())?;
+        signal::note_termination_signals(&ignored).map_err(|error| error.to_string())
     });
     installed.as_ref().map_err(|error| {
         Error::new(ErrorKind::InvalidArgument, format!("signals cannot be handled: {error}"))

@@ -52,7 +52,10 @@ pub(super) fn spawn(config: &Config, run: &Run, socket: &str) -> Result<Child> {
     }
     command.envs(config.environment.iter().map(|(name, value)| (name, value)));
     let directories = std::env::join_paths(run.dirs()).map_err(|error| {
-        Error::new(ErrorKind::InvalidArgument, format!("a directory of segments cannot be passed on: {error}"))
+        Error::new(
+            ErrorKind::InvalidArgument,
+            format!("a directory of segments cannot be passed on: {error}"),
+        )
     })?;
     command
         .env(ENV_SOCKET, socket)
@@ -66,7 +69,8 @@ pub(super) fn spawn(config: &Config, run: &Run, socket: &str) -> Result<Child> {
             Program::This => "this program".to_string(),
             Program::Other(path) => path.display().to_string(),
         };
-        let is_limit = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE));
+        let is_limit =
+            matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE));
         let out = Error::new(ErrorKind::Start, format!("cannot start {program} as a worker: {error}"))
             .with_source(error);
         if is_limit {

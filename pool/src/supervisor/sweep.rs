@@ -65,6 +65,7 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: Ve
                 stderr: stderr.clone(),
                 last_words: last_words.clone(),
                 had_begun,
+                is_final: false,
             }
         });
         n_freed += swept.n_freed;
@@ -106,12 +107,12 @@ fn sweep_job(
     state: &mut JobState,
     describe: impl Fn(BlockWord) -> Death,
 ) -> Swept {
-    let JobState { phase, deaths, abort, .. } = state;
+    let JobState { phase, deaths, abort, sources, .. } = state;
     let Phase::Open { arena, .. } = &*phase else { return Swept::default() };
     let mut swept = Swept::default();
     swept.n_changed = job.ledger(arena).sweep(slot, |block, word| {
         if word.state() == State::Staged {
-            return match write_back(&core.slots[slot], job, block) {
+            return match write_back(&core.slots[slot], job, sources, block) {
                 Ok(()) => {
                     core.counters.blocks_finished.fetch_add(1, Ordering::Relaxed);
                     word.with_state(State::Done)
@@ -135,6 +136,7 @@ fn sweep_job(
         let is_poison = next.charged() >= job.attempts || next.external() >= MAX_EXTERNAL || is_past_deadline;
         // A later attempt that did not begin tears nothing, but an earlier one may have.
         death.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
+        death.is_final = is_poison;
         deaths.insert(block, death);
         if is_poison {
             next.with_state(State::Failed)
@@ -157,12 +159,12 @@ fn punch_spill(core: &Core, slot: usize) {
 }
 
 /// Finishes the write-back of a staged block; doing it again does no harm.
-fn write_back(slot: &Slot, job: &JobRecord, block: usize) -> Result<(), Error> {
+fn write_back(slot: &Slot, job: &JobRecord, sources: &[ArraySource], block: usize) -> Result<(), Error> {
     let mut bytes = Vec::new();
     for staged in job.descriptor.staging(block) {
         bytes.resize(staged.buffer.len(), 0);
         slot.staging.read_at(staged.buffer.start, &mut bytes)?;
-        match &job.sources[staged.index] {
+        match &sources[staged.index] {
             ArraySource::Segment(segment) => segment.write_at(staged.target.start, &bytes)?,
             ArraySource::File(_) => {
                 return Err(Error::new(ErrorKind::InvalidArgument, "a mapped file cannot be written"));

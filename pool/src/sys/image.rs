@@ -18,9 +18,9 @@ struct Image {
 impl Image {
     fn contains(&self, address: usize, len: usize, executable: bool) -> bool {
         let Some(end) = address.checked_add(len) else { return false };
-        self.parts.iter().any(|&(start, stop, is_exec)| {
-            start <= address && end <= stop && (is_exec || !executable)
-        })
+        self.parts
+            .iter()
+            .any(|&(start, stop, is_exec)| start <= address && end <= stop && (is_exec || !executable))
     }
 }
 

@@ -14,7 +14,7 @@ use memmap2::{Advice, MmapOptions, MmapRaw};
 use nix::sys::mman::{ProtFlags, mprotect};
 
 use super::fork;
-use super::primitive::{AtomicU32, AtomicU64};
+use super::primitive::AtomicU64;
 
 /// A shared mapping of the first bytes of a file; unmapped when dropped.
 #[derive(Debug)]
@@ -81,18 +81,6 @@ impl Mapping {
         Ok(())
     }
 
-    /// `n` words of 32 bits that start `offset` bytes into the mapping.
-    ///
-    /// # Panics
-    ///
-    /// If they reach beyond the mapping, if `offset` is not a multiple of 4, or if the mapping is read-only.
-    pub(crate) fn atomics_u32(&self, offset: usize, n: usize) -> &[AtomicU32] {
-        let first = self.words(offset, n, size_of::<AtomicU32>()).cast();
-        // SAFETY: `words` checked bounds and alignment; any bytes are a valid word; the memory stays mapped and writable
-        // while `self` is borrowed; and all access by other processes to protocol words is atomic too.
-        unsafe { std::slice::from_raw_parts(first, n) }
-    }
-
     /// `n` words of 64 bits that start `offset` bytes into the mapping.
     ///
     /// # Panics
@@ -100,7 +88,8 @@ impl Mapping {
     /// If they reach beyond the mapping, if `offset` is not a multiple of 8, or if the mapping is read-only.
     pub(crate) fn atomics_u64(&self, offset: usize, n: usize) -> &[AtomicU64] {
         let first = self.words(offset, n, size_of::<AtomicU64>()).cast();
-        // SAFETY: as in `atomics_u32`.
+        // SAFETY: `words` checked bounds and alignment; any bytes are a valid word; the memory stays mapped and writable
+        // while `self` is borrowed; and all access by other processes to protocol words is atomic too.
         unsafe { std::slice::from_raw_parts(first, n) }
     }
 
@@ -255,6 +244,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "read-only")]
     fn words_of_a_read_only_mapping_are_refused() {
-        Mapping::read_only(&file(8192), 8192).unwrap().atomics_u32(0, 1);
+        Mapping::read_only(&file(8192), 8192).unwrap().atomics_u64(0, 1);
     }
 }

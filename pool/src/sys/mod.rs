@@ -13,6 +13,7 @@
 //! | `space` | how much room there is: file system, control groups, resource limits |
 //! | `lock` | the kernel lock that says a process is alive |
 //! | `fork` | what a child made by `fork` must not inherit |
+//! | `exit` | what happens when the process ends by itself |
 //! | `host` | random numbers and the identity of machine, boot and process |
 //! | `cells` | structs of atomics in shared mappings |
 //! | `image` | places in the program that mean the same in every process of it |
@@ -31,6 +32,7 @@
 
 pub(crate) mod cells;
 pub(crate) mod clock;
+pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod host;
 pub(crate) mod image;

@@ -6,7 +6,7 @@
 use std::ptr;
 use std::time::Duration;
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// Sleeps until another thread or process wakes `word`, unless `word` no longer holds `expected`.
 ///

@@ -23,7 +23,10 @@ pub(crate) struct ProcessHandle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     Code(i32),
-    Signal { number: i32, core_dumped: bool },
+    Signal {
+        number: i32,
+        core_dumped: bool,
+    },
     /// Somebody else waited for it, or `SIGCHLD` is ignored.
     Unknown,
 }
@@ -90,7 +93,9 @@ impl ProcessHandle {
         }
         match waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED) {
             Ok(WaitStatus::Exited(_, code)) => Ended::Code(code),
-            Ok(WaitStatus::Signaled(_, signal, core_dumped)) => Ended::Signal { number: signal as i32, core_dumped },
+            Ok(WaitStatus::Signaled(_, signal, core_dumped)) => {
+                Ended::Signal { number: signal as i32, core_dumped }
+            }
             _ => Ended::Unknown,
         }
     }
@@ -126,6 +131,12 @@ pub(crate) fn set_process_name(name: &str) {
         // Only an unmapped pointer can make it fail.
         let _ = nix::sys::prctl::set_name(&name);
     }
+}
+
+/// Has the kernel prefer this process over its parent when memory runs out: a worker is replaced, a supervisor is not.
+pub(crate) fn offer_to_die_first() {
+    // Only a process that may not even raise its own score is refused; it is then as likely as its parent.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
 }
 
 /// Closes every descriptor from 3 on: whatever this process inherited by accident.

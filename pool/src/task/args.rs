@@ -87,7 +87,9 @@ impl<'b> Args<'b> {
     ///
     /// If there is none left, or its bytes are no `V`, or the same value was borrowed as another type before.
     pub fn value_ref<V: DeserializeOwned + 'static>(&mut self) -> Result<&'b V, TaskError> {
-        let Some(cell) = self.values.decoded.get(self.n_values_read) else { return Err(self.no_value::<V>()) };
+        let Some(cell) = self.values.decoded.get(self.n_values_read) else {
+            return Err(self.no_value::<V>());
+        };
         if cell.get().is_none() {
             let (value, len) = self.decode::<V>()?;
             // Nobody else can have filled it: the cell is not shared between threads.

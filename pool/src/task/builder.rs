@@ -85,11 +85,6 @@ impl<'a, K: Task> CallBuilder<'a, K> {
         self.array(array.into_rows_mut_arg(), Mode::Out)
     }
 
-    /// Adds an array that is read by blocks of elements, whatever its rank.
-    pub(crate) fn rows_flat(self, array: impl IntoRows<'a>) -> Self {
-        self.rows_flat_arg(array.into_rows_arg())
-    }
-
     pub(crate) fn rows_flat_arg(self, array: ArrayArg) -> Self {
         self.array(array.flattened(), Mode::Read)
     }
@@ -122,19 +117,18 @@ impl<'a, K: Task> CallBuilder<'a, K> {
         self
     }
 
-    fn finish<R>(
-        self,
-        collect: impl FnOnce(Collected<'_>) -> Result<R> + Send + 'a,
-    ) -> Call<'a, R> {
+    fn finish<R>(self, collect: impl FnOnce(Collected<'_>) -> Result<R> + Send + 'a) -> Call<'a, R> {
         Call { spec: self.spec, collect: Box::new(collect), on_progress: None, borrows: PhantomData }
     }
 
     /// A call of one block, whose result is the task's.
     pub fn single(mut self) -> Call<'a, K::Output> {
         if let Some(split) = self.spec.arrays.iter().find(|array| array.mode != Mode::Whole) {
-            let message = format!("{}: a call of one block cannot split an array of {:?}", K::NAME, split.shape());
+            let message =
+                format!("{}: a call of one block cannot split an array of {:?}", K::NAME, split.shape());
             let error = Error::new(ErrorKind::InvalidArgument, message);
-            self = self.failed(error.with_hint("end the builder with `merged`, or give the array to `whole`"));
+            self =
+                self.failed(error.with_hint("end the builder with `merged`, or give the array to `whole`"));
         }
         self.spec.is_single = true;
         self.finish(|collected| {
@@ -242,7 +236,10 @@ where
         fn run(args: &mut Args<'_>) -> Result<R, TaskError> {
             let offset: u64 = args.value()?;
             let Some(address) = image::address_of(offset, 1, true) else {
-                return Err(TaskError::with_kind(FailureKind::Segment, "the function is not in this program"));
+                return Err(TaskError::with_kind(
+                    FailureKind::Segment,
+                    "the function is not in this program",
+                ));
             };
             #[expect(unsafe_code, reason = "a function is found by its place in the program's image")]
             // SAFETY: `call` made the offset from a function of this very type, since this task is generic over

@@ -70,13 +70,7 @@ pub(crate) struct CallOptions {
 
 impl Default for CallOptions {
     fn default() -> Self {
-        Self {
-            block_rows: None,
-            attempts: DEFAULT_ATTEMPTS,
-            block_timeout: None,
-            deadline: None,
-            name: None,
-        }
+        Self { block_rows: None, attempts: DEFAULT_ATTEMPTS, block_timeout: None, deadline: None, name: None }
     }
 }
 
@@ -110,7 +104,9 @@ impl CallSpec {
 
     /// Whether the two can be blocks of the same job.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        std::ptr::eq(self.vtable, other.vtable) && self.n_values == other.n_values && self.options == other.options
+        std::ptr::eq(self.vtable, other.vtable)
+            && self.n_values == other.n_values
+            && self.options == other.options
     }
 
     /// The block grid.
@@ -139,7 +135,9 @@ impl CallSpec {
                         self.label()
                     ),
                 )
-                .with_hint("pass ranges of the same length (`x.rows(a..b)`), or mark one parameter #[whole]"));
+                .with_hint(
+                    "pass ranges of the same length (`x.rows(a..b)`), or mark one parameter #[whole]",
+                ));
             }
         }
         let n_rows = n_rows.unwrap_or(1);

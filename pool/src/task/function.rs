@@ -100,7 +100,10 @@ const MAGIC: u64 = u64::from_le_bytes(*b"ndpool1\0");
 
 impl fmt::Debug for TaskVtable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskVtable").field("name", &self.name).field("layout", &self.layout).finish_non_exhaustive()
+        f.debug_struct("TaskVtable")
+            .field("name", &self.name)
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,7 +128,10 @@ fn run_and_serialise<K: Task>(args: &mut Args<'_>, outcome: &mut Outcome) -> Res
     outcome.write(&output).map_err(|error| {
         TaskError::with_kind(
             FailureKind::Serde,
-            format!("the result of type {} cannot be serialised: {error}", std::any::type_name::<K::Output>()),
+            format!(
+                "the result of type {} cannot be serialised: {error}",
+                std::any::type_name::<K::Output>()
+            ),
         )
     })
 }

@@ -1,34 +1,34 @@
 //! Tasks: functions that workers run, the calls that name them, and how results of blocks combine.
 
-/// How the results of blocks combine.
-pub mod merge;
+/// The arguments of one block.
+mod args;
 /// What a task is told of its block.
 mod block;
+/// How a call is put together.
+mod builder;
+/// What a caller asks for.
+mod call;
 /// How a task fails.
 mod failure;
 /// The trait, and the table by which another process finds a task.
 mod function;
-/// The arguments of one block.
-mod args;
-/// What a caller asks for.
-mod call;
-/// How a call is put together.
-mod builder;
+/// How the results of blocks combine.
+pub mod merge;
 /// What the macro leans on.
 mod support;
 
-pub(crate) use args::{BlockArray, Values};
 pub use args::Args;
+pub(crate) use args::{BlockArray, Values};
 pub use block::Block;
 pub(crate) use block::States;
 pub(crate) use builder::not_in_this_image;
 pub use builder::{CallBuilder, call};
 pub use call::{Call, Progress};
 pub(crate) use call::{CallOptions, CallSpec, Collect, Collected, OnProgress, ParamSource};
-pub(crate) use failure::{Failure, FailureKind};
 pub use failure::TaskError;
-pub use function::{Registered, Task, TaskVtable, Vtable};
+pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use function::{Outcome, find_by_name, image_offset, registered, vtable_at};
+pub use function::{Registered, Task, TaskVtable, Vtable};
 pub use merge::Merge;
 pub(crate) use merge::Tree;
 pub use support::{Fallible, View};

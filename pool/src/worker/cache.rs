@@ -30,7 +30,12 @@ impl<K: Eq + Hash + Copy, V> Lru<K, V> {
         Self { entries: HashMap::new(), capacity, tick: 0 }
     }
 
-    fn get(&mut self, key: K, is_current: impl FnOnce(&V) -> bool, make: impl FnOnce() -> Result<V>) -> Result<Rc<V>> {
+    fn get(
+        &mut self,
+        key: K,
+        is_current: impl FnOnce(&V) -> bool,
+        make: impl FnOnce() -> Result<V>,
+    ) -> Result<Rc<V>> {
         self.tick += 1;
         if let Some((used, value)) = self.entries.get_mut(&key)
             && is_current(value)
@@ -79,10 +84,14 @@ impl Cache {
             return Ok(Some(Rc::clone(arena)));
         }
         let Some((locator, words_capacity)) = board.arena_of(index, job) else { return Ok(None) };
-        let arena = self.arenas.get(job.arena, |_| true, || {
-            let (mapping, start) = map_shared(&locator)?;
-            Arena::new(mapping, start, words_capacity)
-        })?;
+        let arena = self.arenas.get(
+            job.arena,
+            |_| true,
+            || {
+                let (mapping, start) = map_shared(&locator)?;
+                Arena::new(mapping, start, words_capacity)
+            },
+        )?;
         Ok(Some(arena))
     }
 }

@@ -14,7 +14,7 @@
 use super::context::{JobContext, JobEntry};
 use super::panic::take_last_panic;
 use super::serve::Worker;
-use crate::job::arena::{Payload, SLOT_HEADER_BYTES, SlotKind};
+use crate::job::arena::{Arena, Payload, Plan, SLOT_HEADER_BYTES, SlotKind};
 use crate::job::descriptor::Mode;
 use crate::job::ledger::Ledger;
 use crate::job::word::{BlockWord, State};
@@ -23,7 +23,11 @@ use crate::task::{Args, Block, BlockArray, Failure, FailureKind, Outcome, TaskEr
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs a task on one block; a panic becomes a failure.
-pub(crate) fn run_task(vtable: &TaskVtable, args: &mut Args<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
+pub(crate) fn run_task(
+    vtable: &TaskVtable,
+    args: &mut Args<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
     // Unwind safety: after a failure nobody looks at the block's arrays, and the arguments are not written.
     match catch_unwind(AssertUnwindSafe(|| (vtable.run)(args, outcome))) {
         Ok(Ok(())) => Ok(()),
@@ -37,18 +41,23 @@ pub(crate) fn run_task(vtable: &TaskVtable, args: &mut Args<'_>, outcome: &mut O
 }
 
 /// Runs a block that this worker has claimed, and commits it.
-pub(super) fn execute(worker: &mut Worker, entry: &mut JobEntry, ledger: &Ledger<'_>, block: usize, word: BlockWord) {
-    let Worker { cache, .. } = worker;
-    let context = entry.context.get_or_insert_with(|| JobContext::new(&entry.arena, cache));
-    let outcome = match context {
-        Ok(context) => run_block(worker, context, &entry.arena, block, word),
-        Err(failure) => Err(failure.clone()),
-    };
-    let plan = match (&entry.context, entry.arena.plan()) {
-        (Some(Ok(context)), _) => context.plan,
-        (_, Ok(plan)) => plan,
+pub(super) fn execute(
+    worker: &mut Worker,
+    entry: &mut JobEntry,
+    ledger: &Ledger<'_>,
+    block: usize,
+    word: BlockWord,
+) {
+    let plan = *entry.plan.get_or_insert_with(|| match entry.arena.plan() {
+        Ok(plan) => plan,
         // Without a plan there is no slot to write to; the supervisor's sweep decides.
-        (_, Err(error)) => super::bootstrap::give_up(&error.to_string()),
+        Err(error) => super::bootstrap::give_up(&error.to_string()),
+    });
+    let Worker { cache, .. } = worker;
+    let context = entry.context.get_or_insert_with(|| JobContext::new(&entry.arena, &plan, cache));
+    let outcome = match context {
+        Ok(context) => run_block(worker, context, &entry.arena, &plan, block, word),
+        Err(failure) => Err(failure.clone()),
     };
     let committed = match outcome {
         Ok(outcome) => store(worker, entry, &plan, block, SlotKind::Value, outcome.bytes())
@@ -67,7 +76,8 @@ pub(super) fn execute(worker: &mut Worker, entry: &mut JobEntry, ledger: &Ledger
 fn run_block(
     worker: &mut Worker,
     context: &mut JobContext,
-    arena: &crate::job::arena::Arena,
+    arena: &Arena,
+    plan: &Plan,
     block: usize,
     word: BlockWord,
 ) -> Result<Outcome, Failure> {
@@ -75,7 +85,7 @@ fn run_block(
     prepare_arrays(worker, context, block)?;
     let of_this_call;
     let values = if context.descriptor.is_batch {
-        of_this_call = Values::new(arena.arguments(&context.plan, Some(block)), context.descriptor.n_values);
+        of_this_call = Values::new(arena.arguments(plan, Some(block)), context.descriptor.n_values);
         &of_this_call
     } else {
         &context.values
@@ -96,6 +106,7 @@ fn run_block(
     // is claimed: the job's leases see to it in the supervisor, and the ledger between workers.
     let mut args = unsafe { Args::new(values, &context.block_arrays, &told) };
     let mut outcome = Outcome::new();
+    worker.board.forget_last_words(worker.slot);
     worker.board.set_running(worker.slot, word.bits());
     let result = run_task(context.vtable, &mut args, &mut outcome);
     worker.board.set_running(worker.slot, 0);
@@ -106,7 +117,8 @@ fn run_block(
 fn prepare_arrays(worker: &mut Worker, context: &mut JobContext, block: usize) -> Result<(), Failure> {
     let JobContext { descriptor, attachments, block_arrays, staging_len, .. } = context;
     let rows = descriptor.grid.rows(block);
-    for ((array, attachment), target) in descriptor.arrays.iter().zip(attachments.iter()).zip(block_arrays.iter_mut())
+    for ((array, attachment), target) in
+        descriptor.arrays.iter().zip(attachments.iter()).zip(block_arrays.iter_mut())
     {
         let BlockArray { first, shape, mode, .. } = target;
         match mode {
@@ -142,7 +154,7 @@ fn part(attachment: &Attachment, offset: usize) -> *mut u8 {
 fn store(
     worker: &Worker,
     entry: &JobEntry,
-    plan: &crate::job::arena::Plan,
+    plan: &Plan,
     block: usize,
     kind: SlotKind,
     bytes: &[u8],
@@ -161,7 +173,7 @@ fn store(
     Ok(())
 }
 
-fn store_failure(worker: &Worker, entry: &JobEntry, plan: &crate::job::arena::Plan, block: usize, failure: &Failure) {
+fn store_failure(worker: &Worker, entry: &JobEntry, plan: &Plan, block: usize, failure: &Failure) {
     let serialised = |failure: &Failure| postcard::to_stdvec(failure).unwrap_or_default();
     if store(worker, entry, plan, block, SlotKind::Failure, &serialised(failure)).is_ok() {
         return;
@@ -191,10 +203,9 @@ fn commit(
     for staged in context.descriptor.staging(block) {
         let staging = worker.staging(context.staging_len);
         let target = &context.attachments[staged.index];
-        let written =
-            staging.map_err(|error| error.to_string()).and_then(|staging| {
-                staging.write_back(staged.buffer, target, staged.target.start).map_err(|error| error.to_string())
-            });
+        let written = staging.map_err(|error| error.to_string()).and_then(|staging| {
+            staging.write_back(staged.buffer, target, staged.target.start).map_err(|error| error.to_string())
+        });
         if let Err(what) = written {
             // The block is decided and cannot be given back: the supervisor finishes it after this death.
             super::bootstrap::give_up(&format!("cannot write a block back: {what}"));

@@ -36,6 +36,20 @@ fn failure_of(info: &PanicHookInfo<'_>) -> Failure {
     }
 }
 
+/// The frames of the task alone, without those of the panic before it and of the worker after it.
+fn trim(backtrace: &str) -> String {
+    const PANIC: [&str; 3] = ["core::panicking::", "std::panicking::", "rust_begin_unwind"];
+    let lines: Vec<&str> = backtrace.lines().collect();
+    let end = lines.iter().position(|line| line.contains("::run_and_serialise")).unwrap_or(lines.len());
+    let is_panic = |line: &&str| PANIC.iter().any(|name| line.contains(name));
+    let mut start = lines[..end].iter().rposition(is_panic).map_or(0, |last| last + 1);
+    // The place of the last frame of the panic.
+    start += usize::from(lines[start..end].first().is_some_and(|line| line.trim_start().starts_with("at ")));
+    // A build without symbols has nothing to go by: all of it then.
+    let frames = if start < end { &lines[start..end] } else { &lines[..] };
+    frames.iter().take(MAX_BACKTRACE_LINES).copied().collect::<Vec<_>>().join("\n")
+}
+
 /// Panics of this thread are kept from now on, and left on the board; those of other threads go to stderr.
 pub(super) fn install_hook(board: Arc<Board>, slot: usize) {
     IS_TASK_THREAD.set(true);
@@ -47,10 +61,8 @@ pub(super) fn install_hook(board: Arc<Board>, slot: usize) {
         let mut failure = failure_of(info);
         let place = failure.location.as_deref().unwrap_or("an unknown place");
         // First the part that cannot fail, for a process that does not come to the rest.
-        board.set_last_words(slot, format!("{} at {place}", failure.message).as_bytes());
-        let backtrace = Backtrace::force_capture().to_string();
-        let lines: Vec<_> = backtrace.lines().take(MAX_BACKTRACE_LINES).collect();
-        failure.backtrace = Some(lines.join("\n"));
+        board.add_last_words(slot, format!("{} at {place}", failure.message).as_bytes());
+        failure.backtrace = Some(trim(&Backtrace::force_capture().to_string()));
         LAST_PANIC.set(Some(failure));
     }));
 }
@@ -84,4 +96,19 @@ pub(crate) fn take_last_panic() -> Failure {
         message: "the task unwound without a panic".into(),
         ..Failure::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trim;
+
+    #[test]
+    fn a_backtrace_is_trimmed_to_the_task() {
+        let full = "   0: ndpool::worker::panic::hook\n             at a.rs:1:1\n   1: core::panicking::panic_fmt\n             \
+                    at b.rs:2:2\n   2: mine::task\n             at mine.rs:3:3\n   3: ndpool::task::function::run_and_serialise\n   \
+                    4: main";
+        assert_eq!(trim(full), "   2: mine::task\n             at mine.rs:3:3");
+        assert_eq!(trim("   0: <unknown>"), "   0: <unknown>");
+        assert_eq!(trim(""), "");
+    }
 }

@@ -157,7 +157,15 @@ impl Worker {
             let Ok(Some(arena)) = self.cache.arena(&self.board, index, &job) else { return false };
             let cursor = Cursor::new(self.slot, self.board.n_workers(), arena.n_blocks());
             let rescan = self.board.rescan();
-            *slot = Some(JobEntry { sequence: job.sequence, arena, cursor, rescan, has_begun: false, context: None });
+            *slot = Some(JobEntry {
+                sequence: job.sequence,
+                arena,
+                cursor,
+                rescan,
+                has_begun: false,
+                plan: None,
+                context: None,
+            });
         }
         let Some(entry) = slot else { return false };
         let rescan = self.board.rescan();

@@ -12,20 +12,15 @@ use crate::task::{Args, Merge, TaskError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Summary<T: Dtype> {
-    pub nan_count: u64,
-    pub total: Total<T>,
-    pub spread: Spread<T>,
-    pub extrema: Extrema<T>,
+    pub(crate) nan_count: u64,
+    pub(crate) total: Total<T>,
+    pub(crate) spread: Spread<T>,
+    pub(crate) extrema: Extrema<T>,
 }
 
 impl<T: Dtype> Default for Summary<T> {
     fn default() -> Self {
-        Self {
-            nan_count: 0,
-            total: Total::default(),
-            spread: Spread::default(),
-            extrema: Extrema::default(),
-        }
+        Self { nan_count: 0, total: Total::default(), spread: Spread::default(), extrema: Extrema::default() }
     }
 }
 

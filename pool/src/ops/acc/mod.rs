@@ -63,7 +63,14 @@ pub trait Accumulate<T: Dtype>: Part + Merge {
     /// Adds columns: element `r * stride + c` of `x` to `these[c]`, for `n_rows` rows from row `at` on.
     ///
     /// Returns `false` if there is no kernel for it; then columns are copied out and pushed.
-    fn push_columns(_these: &mut [Self], _op: Self::Op, _x: &[T], _stride: usize, _n_rows: usize, _at: usize) -> bool {
+    fn push_columns(
+        _these: &mut [Self],
+        _op: Self::Op,
+        _x: &[T],
+        _stride: usize,
+        _n_rows: usize,
+        _at: usize,
+    ) -> bool {
         false
     }
 

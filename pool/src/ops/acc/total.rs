@@ -11,23 +11,23 @@ use crate::task::{Args, Merge, TaskError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Total<T: Dtype> {
-    pub n: u64,
-    pub sum: T::Sum,
+    pub(crate) n: u64,
+    pub(crate) sum: T::Sum,
 }
 
 /// `sum`, `mean` and their forms without NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TotalOp {
-    pub mean: bool,
-    pub skip_nan: bool,
+    pub(crate) mean: bool,
+    pub(crate) skip_nan: bool,
 }
 
 impl<T: Dtype> Total<T> {
-    pub fn sum(&self) -> T::Wide {
+    pub(crate) fn sum(&self) -> T::Wide {
         T::sum_value(&self.sum)
     }
 
-    pub fn mean(&self) -> T::Mean {
+    pub(crate) fn mean(&self) -> T::Mean {
         T::mean(&self.sum, self.n)
     }
 }
@@ -60,7 +60,14 @@ impl<T: Dtype> Accumulate<T> for Total<T> {
     }
 
     #[inline(always)]
-    fn push_columns(these: &mut [Self], op: TotalOp, x: &[T], stride: usize, n_rows: usize, _at: usize) -> bool {
+    fn push_columns(
+        these: &mut [Self],
+        op: TotalOp,
+        x: &[T],
+        stride: usize,
+        n_rows: usize,
+        _at: usize,
+    ) -> bool {
         if op.skip_nan && T::HAS_NAN {
             return false;
         }

@@ -3,8 +3,8 @@
 use num_complex::Complex;
 
 use super::super::acc::{
-    Accumulate, Count, CountOp, Dot, Extrema, ExtremaOp, Norm, NormOp, Product, ProductOp, Spread, SpreadOp, Summary,
-    Total,
+    Accumulate, Count, CountOp, Dot, Extrema, ExtremaOp, Norm, NormOp, Product, ProductOp, Spread, SpreadOp,
+    Summary, Total,
 };
 use super::super::dtype::Dtype;
 use super::super::tasks::{Lanes, Pairs};

@@ -3,7 +3,8 @@
 use num_complex::Complex;
 
 use super::super::acc::{
-    Count, CountOp, Extrema, ExtremaOp, NO_INDEX, Norm, NormOp, Product, ProductOp, Spread, SpreadOp, Summary, Total,
+    Count, CountOp, Extrema, ExtremaOp, NO_INDEX, Norm, NormOp, Product, ProductOp, Spread, SpreadOp,
+    Summary, Total,
 };
 use super::super::describe::finish;
 use super::super::whole::{MEAN, NAN_MEAN, NAN_TOTAL, TOTAL};
@@ -142,7 +143,10 @@ fn complex_numbers_compare_by_real_then_imaginary_part() {
 fn integers_wrap_where_numpys_do() {
     let found = flat::<Extrema<i8>, i8>(ExtremaOp::PTP, &[-128, 127]);
     assert_eq!(found.value(ExtremaOp::PTP), Some(-1));
-    assert_eq!(flat::<Product<u8>, u8>(ProductOp { skip_nan: false }, &[255; 9]).value(), 255_u64.wrapping_pow(9));
+    assert_eq!(
+        flat::<Product<u8>, u8>(ProductOp { skip_nan: false }, &[255; 9]).value(),
+        255_u64.wrapping_pow(9)
+    );
     assert_eq!(flat::<Norm, i8>(NormOp::Inf, &[-128]).value(NormOp::Inf), 128.0);
 }
 
@@ -177,7 +181,9 @@ fn describe_says_what_its_parts_say() {
                     assert_eq!(found.sum, sum(&x));
                     assert_eq!(Some(found.min), extreme(ExtremaOp::MIN, &x).0);
                     assert_eq!(Some(found.max), extreme(ExtremaOp::MAX, &x).0);
-                    assert!((found.std * found.std - var(&x, 0.0, false)).abs() <= 1e-12 * var(&x, 0.0, false));
+                    assert!(
+                        (found.std * found.std - var(&x, 0.0, false)).abs() <= 1e-12 * var(&x, 0.0, false)
+                    );
                 }
             }
         }

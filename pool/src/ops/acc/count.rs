@@ -10,7 +10,9 @@ use crate::task::{Args, Merge, TaskError};
 /// How many elements there are, and how many of them count as true (NaN does).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Count {
+    /// Number of elements.
     pub n: u64,
+    /// Number of those that count as true.
     pub nonzero: u64,
 }
 

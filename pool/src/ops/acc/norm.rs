@@ -24,6 +24,7 @@ pub enum NormOp {
 }
 
 impl Norm {
+    /// The norm.
     pub fn value(&self, op: NormOp) -> f64 {
         match op {
             NormOp::One => self.sum.value(),

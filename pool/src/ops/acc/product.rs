@@ -19,6 +19,7 @@ pub struct ProductOp {
 }
 
 impl<T: Dtype> Product<T> {
+    /// The product; one of no elements.
     pub fn value(&self) -> T::Wide {
         match &self.0 {
             Some(product) => T::product_value(product),

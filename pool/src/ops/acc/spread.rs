@@ -11,7 +11,9 @@ use crate::task::{Args, Merge, TaskError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Spread<T: Dtype> {
+    /// Number of elements.
     pub n: u64,
+    /// Their mean and sum of squares about it, in a form that merges.
     pub spread: T::Spread,
 }
 

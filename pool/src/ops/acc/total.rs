@@ -11,7 +11,9 @@ use crate::task::{Args, Merge, TaskError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Total<T: Dtype> {
+    /// Number of elements.
     pub n: u64,
+    /// Their sum, in a form that merges.
     pub sum: T::Sum,
 }
 
@@ -23,10 +25,12 @@ pub struct TotalOp {
 }
 
 impl<T: Dtype> Total<T> {
+    /// The sum, rounded once.
     pub fn sum(&self) -> T::Wide {
         T::sum_value(&self.sum)
     }
 
+    /// The mean.
     pub fn mean(&self) -> T::Mean {
         T::mean(&self.sum, self.n)
     }

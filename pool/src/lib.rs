@@ -210,7 +210,7 @@
 pub use ndarray;
 pub use num_complex;
 
-// In the order in which data flow; blank lines keep it.
+// Each builds on those before it; blank lines keep rustfmt from sorting them.
 
 /// What can go wrong.
 mod error;
@@ -224,13 +224,13 @@ mod segment;
 /// Typed arrays in segments.
 mod array;
 
-/// Functions that workers run, and calls of them.
-mod task;
-
 /// What supervisor and workers share of a job.
 mod job;
 
-/// What they say to each other besides.
+/// Functions that workers run, and calls of them.
+mod task;
+
+/// What supervisor and worker say to each other outside of shared memory.
 mod control;
 
 /// The process that runs blocks.

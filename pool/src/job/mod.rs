@@ -1,7 +1,7 @@
 //! Jobs in shared memory: the ledger and everything around it that supervisor and workers both read.
 //!
 //! README.md beside this file is the protocol: states, actors, races. The order here is the order in which a job
-//! comes to life; blank lines keep it.
+//! comes to life; blank lines keep rustfmt from sorting it.
 
 /// How rows fall into blocks.
 pub(crate) mod grid;

@@ -92,7 +92,10 @@ fn main() -> ndpool::Result<()> {
     };
     let parallel_seconds = start.elapsed().as_secs_f64();
 
-    println!("{} after {n_iterations} iterations", if last.n_changed.0 == 0 { "converged" } else { "stopped" });
+    println!(
+        "{} after {n_iterations} iterations",
+        if last.n_changed.0 == 0 { "converged" } else { "stopped" }
+    );
     for (centroid, [n, ..]) in centroids.view().rows().into_iter().zip(&last.clusters) {
         let [red, green, blue] = [0, 1, 2].map(|c| centroid[c].round() as u8);
         let share = 100.0 * n.0 as f64 / (height * width) as f64;

@@ -65,14 +65,22 @@ fn main() -> ndpool::Result<()> {
     assert_eq!(error.worker_exit().and_then(|exit| exit.signal_name()), Some("SIGSEGV"));
     let lost = POISON * BLOCK_ROWS..(POISON + 1) * BLOCK_ROWS;
     let twice = Array1::from_shape_fn(N_ROWS, |i| if lost.contains(&i) { once[i] } else { once[i].sqrt() });
-    assert_eq!(y.view(), twice, "the second job's result differs: all rows but {lost:?} have the root of the root");
+    assert_eq!(
+        y.view(),
+        twice,
+        "the second job's result differs: all rows but {lost:?} have the root of the root"
+    );
     println!("            rows {lost:?} are as they were, all others are done\n");
 
     // What failed can be done by other means.
     let mut view = y.view_mut();
     view.slice_mut(s![lost]).mapv_inplace(f64::sqrt);
     pool.run(square_roots(None, &mut y).block_rows(BLOCK_ROWS))?;
-    assert_eq!(y.view(), once.mapv(|x| x.sqrt().sqrt()), "the third job's result differs from the serial one");
+    assert_eq!(
+        y.view(),
+        once.mapv(|x| x.sqrt().sqrt()),
+        "the third job's result differs from the serial one"
+    );
     println!("third job: the same pool, with {} workers, works on", pool.n_workers());
     Ok(())
 }

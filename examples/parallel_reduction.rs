@@ -98,7 +98,8 @@ fn describe_columns(pool: &Pool, table: &SharedArray<f64, Ix2>) -> ndpool::Resul
 fn race(pool: &Pool, gigabytes: f64) -> ndpool::Result<()> {
     let n = (gigabytes * 1e9 / 8.0) as usize;
     // Multiples of 2⁻²⁰ below 1: every order of adding them gives the same, exact sum.
-    let x = pool.from_shape_fn(n, |i| ((i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 44) as f64 / 1_048_576.0)?;
+    let x = pool
+        .from_shape_fn(n, |i| ((i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 44) as f64 / 1_048_576.0)?;
     let view = x.view();
     let slice = view.as_slice().expect("arrays lie in C order");
     let serial: f64 = slice.iter().sum();

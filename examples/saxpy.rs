@@ -56,7 +56,10 @@ fn main() -> ndpool::Result<()> {
 
     let stats = pool.stats();
     println!("{} workers lost, {} blocks redone", stats.workers_lost, stats.blocks_redone);
-    assert!(stats.blocks_redone > 0, "no worker could be caught in the middle of a block in {n_rounds} rounds");
+    assert!(
+        stats.blocks_redone > 0,
+        "no worker could be caught in the middle of a block in {n_rounds} rounds"
+    );
 
     for (i, y) in y.view().iter().enumerate() {
         let mut expected = i as f64;

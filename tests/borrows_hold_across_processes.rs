@@ -51,7 +51,11 @@ fn pool() -> Pool {
 }
 
 /// Forgets a job that waits at a gate, calls `wants` while another thread opens the gate, and gives what it returned.
-fn after_a_forgotten_job<R>(pool: &Pool, x: &mut SharedArray<i64, Ix1>, wants: impl FnOnce(&mut SharedArray<i64, Ix1>) -> R) -> R {
+fn after_a_forgotten_job<R>(
+    pool: &Pool,
+    x: &mut SharedArray<i64, Ix1>,
+    wants: impl FnOnce(&mut SharedArray<i64, Ix1>) -> R,
+) -> R {
     let gate = Gate::new();
     std::mem::forget(pool.submit(add_behind(gate.name(), &mut *x).block_rows(8)).unwrap());
     thread::scope(|scope| {

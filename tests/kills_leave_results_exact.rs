@@ -128,7 +128,8 @@ fn outputs_whole_arrays_and_merged_results_are_exact() {
     let reference = |x: &Array2<u64>| {
         let mixed = x.mapv(|x| (x ^ 5).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let firsts: Vec<u64> = mixed.rows().into_iter().map(|row| row[0]).collect();
-        let far = mixed.slice(s![..256, ..]).mapv(|x| firsts[..32].iter().fold(x, |s, r| s.wrapping_add(r ^ x)));
+        let far =
+            mixed.slice(s![..256, ..]).mapv(|x| firsts[..32].iter().fold(x, |s, r| s.wrapping_add(r ^ x)));
         (mixed, far)
     };
     let x = Array2::from_shape_fn(SHAPE, |(i, j)| (i * 1000 + j) as u64);

@@ -8,7 +8,9 @@
 use ndarray::prelude::*;
 use ndpool::merge::Sum;
 use ndpool::{Backing, Pool, Stderr, task};
-use ndpool_tests::{Actor, Gate, Run, is_alive, kill, role, say, stop, wait_to_be_told, wait_until, watchdog};
+use ndpool_tests::{
+    Actor, Gate, Run, is_alive, kill, role, say, stop, wait_to_be_told, wait_until, watchdog,
+};
 use nix::sys::signal::Signal;
 
 #[task]
@@ -158,7 +160,8 @@ fn what_died_all_at_once_goes_with_the_next_pool_and_the_living_stay() {
     }
     assert_eq!(living.run.files().len(), living_files);
     assert!(living.workers.iter().all(|&pid| is_alive(pid)));
-    let info = ndpool::list().unwrap().into_iter().find(|info| info.run.to_string() == living.run.id()).unwrap();
+    let info =
+        ndpool::list().unwrap().into_iter().find(|info| info.run.to_string() == living.run.id()).unwrap();
     assert!(info.alive);
     assert_eq!(info.pid, Some(living.actor.pid()));
     drop(living.actor);
@@ -232,7 +235,10 @@ fn ten_thousand_arrays_cost_no_more_than_a_few() {
     assert!(run.files().len() <= files + 16, "{} files, then {}", files, run.files().len());
 
     // Maps with results that spill, and kills, cost nothing that stays either.
-    let spill = || pool.map((0..200).map(|_| numbers(20_000))).for_each(|result| assert_eq!(result.unwrap().len(), 20_000));
+    let spill = || {
+        pool.map((0..200).map(|_| numbers(20_000)))
+            .for_each(|result| assert_eq!(result.unwrap().len(), 20_000))
+    };
     spill();
     let before = Holdings::of(std::process::id());
     for _ in 0..20 {
@@ -242,7 +248,11 @@ fn ten_thousand_arrays_cost_no_more_than_a_few() {
     Holdings::of(std::process::id()).assert_not_above(before, "after kills");
     let blocks = |run: &Run| -> u64 {
         use std::os::unix::fs::MetadataExt;
-        run.files().iter().filter_map(|name| std::fs::metadata(format!("/dev/shm/{name}")).ok()).map(|m| m.blocks()).sum()
+        run.files()
+            .iter()
+            .filter_map(|name| std::fs::metadata(format!("/dev/shm/{name}")).ok())
+            .map(|m| m.blocks())
+            .sum()
     };
     assert!(blocks(&run) * 512 < 128 << 20, "{} bytes of shared memory are held", blocks(&run) * 512);
     drop(pool);

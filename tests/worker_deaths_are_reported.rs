@@ -96,7 +96,11 @@ fn once(block: &Block, end: End, odd_only: bool, mut x: ArrayViewMut1<i64>) -> S
 #[task]
 fn refuses(block: &Block, which: &[usize], mut x: ArrayViewMut1<i64>) -> Result<Sum<i64>, String> {
     x += 1;
-    if which.contains(&block.index()) { Err(format!("block {} is not to my taste", block.index())) } else { Ok(Sum(1)) }
+    if which.contains(&block.index()) {
+        Err(format!("block {} is not to my taste", block.index()))
+    } else {
+        Ok(Sum(1))
+    }
 }
 
 fn pool() -> Pool {
@@ -113,7 +117,11 @@ fn staged_failure(pool: &Pool, end: End, attempts: u32) -> Error {
     let ends = [(8, end), (3, end), (4, end)];
     let error = pool.run(staged(&ends, &mut x).block_rows(2).attempts(attempts)).unwrap_err();
     let blocks = error.failed_blocks();
-    assert_eq!((blocks.failed.as_slice(), blocks.n_blocks), ([3..5, 8..9].as_slice(), 10), "{end:?}: {error}");
+    assert_eq!(
+        (blocks.failed.as_slice(), blocks.n_blocks),
+        ([3..5, 8..9].as_slice(), 10),
+        "{end:?}: {error}"
+    );
     assert!(blocks.torn.is_empty() && blocks.not_run.is_empty(), "{end:?}: {blocks:?}");
     assert_eq!(blocks.not_applied(), [3, 4, 8]);
     for (i, &v) in x.view().iter().enumerate() {

@@ -36,7 +36,8 @@ fn measure() -> Result<Pair, Skipped> {
             let start = Instant::now();
             let found = pool.run(ops::describe(&x))?;
             let took = start.elapsed();
-            let is_same = (found.mean - mean).abs() < 1e-12 && (found.std - std).abs() < 1e-12 && found.max == max;
+            let is_same =
+                (found.mean - mean).abs() < 1e-12 && (found.std - std).abs() < 1e-12 && found.max == max;
             assert!(is_same, "{found:?} is not NumPy's answer ({mean}, {std}, {max})");
             Ok(took)
         },
@@ -62,8 +63,12 @@ impl Numpy {
         if !has_numpy {
             return Err(Skipped("no Python with NumPy; run benches/python/setup.sh".into()));
         }
-        let mut child =
-            Command::new(python).arg(PROGRAM).arg(array).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = Command::new(python)
+            .arg(PROGRAM)
+            .arg(array)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
         let requests = child.stdin.take().expect("stdin is piped");
         let answers = BufReader::new(child.stdout.take().expect("stdout is piped"));
         Ok(Self { child, requests, answers })

@@ -38,7 +38,9 @@ fn measure() -> Result<Pair, Skipped> {
         },
         || {
             let start = Instant::now();
-            let spawn = || Command::new(&program).arg(END_AT_ONCE).stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
+            let spawn = || {
+                Command::new(&program).arg(END_AT_ONCE).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()
+            };
             let (mut first, mut second) = (spawn()?, spawn()?);
             first.wait()?;
             second.wait()?;

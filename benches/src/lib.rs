@@ -20,12 +20,8 @@ pub use measure::{Pair, Sample};
 pub use row::{Goal, Question, Row, Skipped, Unit};
 
 /// All questions, in the order of the table.
-pub const ROWS: &[Question] = &[
-    sum_shared::QUESTION,
-    describe_vs_numpy::QUESTION,
-    noop_round_trip::QUESTION,
-    first_result::QUESTION,
-];
+pub const ROWS: &[Question] =
+    &[sum_shared::QUESTION, describe_vs_numpy::QUESTION, noop_round_trip::QUESTION, first_result::QUESTION];
 
 /// The argument with which this program ends at once, as the peer of a worker's start.
 pub const END_AT_ONCE: &str = "--end-at-once";

@@ -60,14 +60,19 @@ impl Actor {
                 command
             }
         };
-        command.args(["--exact", test, "--nocapture", "--include-ignored", "--test-threads=1"]).env(ROLE, role);
+        command
+            .args(["--exact", test, "--nocapture", "--include-ignored", "--test-threads=1"])
+            .env(ROLE, role);
         command
     }
 
     /// Starts a command that plays a role.
     pub fn spawn(mut command: Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the test binary can be started");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the test binary can be started");
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         Self { child, stdin, stdout }

@@ -4,10 +4,10 @@
 mod actor;
 /// Holding tasks back.
 mod gate;
-/// What a pool left behind, or did not.
-mod leftovers;
 /// Killing workers at random moments.
 mod killer;
+/// What a pool left behind, or did not.
+mod leftovers;
 /// Random numbers with a seed.
 mod random;
 /// Ending what hangs.

@@ -7,6 +7,7 @@ use super::grid::Grid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{DType, Locator};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What a task does with an array.
@@ -102,7 +103,7 @@ impl ArraySpec {
 pub(crate) struct Descriptor {
     pub(crate) sequence: u64,
     pub(crate) task: TaskId,
-    pub(crate) task_name: String,
+    pub(crate) task_name: Cow<'static, str>,
     pub(crate) grid: Grid,
     pub(crate) arrays: Vec<ArraySpec>,
     /// Values among the arguments; each is decoded at most once per worker and job if it is borrowed.

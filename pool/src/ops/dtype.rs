@@ -122,14 +122,22 @@ macro_rules! largest {
     ($x:expr, $f:expr) => {{
         let mut lanes = [0.0_f64; 16];
         let mut nan = false;
-        for chunk in $x.chunks(16) {
-            for (lane, v) in lanes.iter_mut().zip(chunk) {
-                let m: f64 = $f(*v);
-                nan |= m.is_nan();
-                *lane = if m > *lane { m } else { *lane };
+        let (vectors, tail) = $x.as_chunks::<16>();
+        for v in vectors {
+            for i in 0..16 {
+                let m: f64 = $f(v[i]);
+                lanes[i] = if m > lanes[i] { m } else { lanes[i] };
+            }
+            for i in 0..16 {
+                nan |= $f(v[i]).is_nan();
             }
         }
-        if nan { f64::NAN } else { lanes.iter().fold(0.0, |a, b| if *b > a { *b } else { a }) }
+        for v in tail {
+            let m: f64 = $f(*v);
+            nan |= m.is_nan();
+            lanes[0] = if m > lanes[0] { m } else { lanes[0] };
+        }
+        if nan { f64::NAN } else { fused::fold(&lanes, |a, b| if b > a { b } else { a }) }
     }};
 }
 

@@ -66,7 +66,7 @@ where
     X: IntoRows<'a>,
     X::Elem: RealElement,
 {
-    match edges::<X::Elem>(bins, <X::Elem as RealElement>::linspace) {
+    match edges(bins, <X::Elem as RealElement>::linspace) {
         Ok((edges, uniform)) => count(x, edges, uniform),
         Err(error) => Call::failed(error),
     }
@@ -124,7 +124,7 @@ where
 {
     let range = range.map_or((0.0, 1.0), |(low, high)| (low.to_f64(), high.to_f64()));
     let bins = Bins::Uniform { n_bins, range };
-    match edges::<X::Elem>(bins, <X::Elem as RealElement>::linspace_native) {
+    match edges(bins, <X::Elem as RealElement>::linspace_native) {
         Ok((edges, uniform)) => count(x, edges, uniform),
         Err(error) => Call::failed(error),
     }
@@ -135,7 +135,7 @@ fn invalid(message: String) -> Error {
 }
 
 /// Edges of the bins, and whether they are evenly spaced.
-fn edges<T: RealElement>(bins: Bins, linspace: fn(f64, f64, usize) -> Vec<f64>) -> Result<(Vec<f64>, bool)> {
+fn edges(bins: Bins, linspace: fn(f64, f64, usize) -> Vec<f64>) -> Result<(Vec<f64>, bool)> {
     match bins {
         Bins::Edges(edges) => {
             if edges.len() < 2 {
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     fn count<T: RealElement>(x: &[T], bins: Bins) -> Vec<u64> {
-        let (edges, uniform) = edges::<T>(bins, T::linspace).unwrap();
+        let (edges, uniform) = edges(bins, T::linspace).unwrap();
         dispatch(Binning { edges: &edges, uniform, x })
     }
 
@@ -291,7 +291,7 @@ mod tests {
         let x: Vec<f64> = (0..5000).map(|i| f64::from(i) * 0.0125 - 3.0).collect();
         for n_bins in [1, 2, 3, 7, 10, 97, 1000] {
             let bins = uniform(n_bins, -1.1, 47.3);
-            let (list, _) = edges::<f64>(bins.clone(), f64::linspace).unwrap();
+            let (list, _) = edges(bins.clone(), f64::linspace).unwrap();
             assert_eq!(count(&x, bins), count(&x, Bins::Edges(list)), "{n_bins} bins");
         }
     }
@@ -310,7 +310,7 @@ mod tests {
             Bins::Edges(vec![1.0, f64::NAN]),
         ] {
             assert_eq!(
-                edges::<f64>(bins.clone(), f64::linspace).unwrap_err().kind(),
+                edges(bins.clone(), f64::linspace).unwrap_err().kind(),
                 ErrorKind::InvalidArgument,
                 "{bins:?}"
             );

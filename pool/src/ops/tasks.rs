@@ -19,7 +19,7 @@ pub struct Name {
 
 impl Name {
     /// Joins the parts.
-    pub const fn join(parts: &[&str]) -> Self {
+    pub(crate) const fn join(parts: &[&str]) -> Self {
         let mut name = Self { bytes: [0; 96], len: 0 };
         let mut i = 0;
         while i < parts.len() {
@@ -36,7 +36,7 @@ impl Name {
     }
 
     /// The name.
-    pub const fn as_str(&self) -> &str {
+    pub(crate) const fn as_str(&self) -> &str {
         match std::str::from_utf8(self.bytes.split_at(self.len).0) {
             Ok(name) => name,
             Err(_) => panic!("parts are strings"),
@@ -65,11 +65,11 @@ impl<A: Accumulate<T>, T: Dtype> Task for Whole<A, T> {
 
 /// The kernel of [`Whole`].
 pub struct Flat<'x, A: Accumulate<T>, T: Dtype> {
-    pub op: A::Op,
-    pub x: &'x [T],
+    pub(crate) op: A::Op,
+    pub(crate) x: &'x [T],
     /// Index of the first element.
-    pub at: usize,
-    pub _acc: PhantomData<fn() -> A>,
+    pub(crate) at: usize,
+    pub(crate) _acc: PhantomData<fn() -> A>,
 }
 
 impl<A: Accumulate<T>, T: Dtype> Kernel for Flat<'_, A, T> {
@@ -114,9 +114,9 @@ impl<T: Dtype> Task for DotTask<T> {
 
 /// The kernel of [`DotTask`].
 pub struct Pairs<'x, T> {
-    pub a: &'x [T],
-    pub b: &'x [T],
-    pub conjugate: bool,
+    pub(crate) a: &'x [T],
+    pub(crate) b: &'x [T],
+    pub(crate) conjugate: bool,
 }
 
 impl<T: Dtype> Kernel for Pairs<'_, T> {
@@ -133,14 +133,14 @@ impl<T: Dtype> Kernel for Pairs<'_, T> {
 /// An array seen from one axis: element `(o, k, i)` lies at `(o * n + k) * inner + i`; the output has `outer * inner` elements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Lanes {
-    pub outer: usize,
-    pub n: usize,
-    pub inner: usize,
+    pub(crate) outer: usize,
+    pub(crate) n: usize,
+    pub(crate) inner: usize,
 }
 
 impl Lanes {
     /// Sees an array of this shape from this axis, which it must have.
-    pub fn new(shape: &[usize], axis: usize) -> Self {
+    pub(crate) fn new(shape: &[usize], axis: usize) -> Self {
         Self {
             outer: shape[..axis].iter().product(),
             n: shape[axis],
@@ -149,7 +149,7 @@ impl Lanes {
     }
 
     /// Number of results.
-    pub fn n_outputs(&self) -> usize {
+    pub(crate) fn n_outputs(&self) -> usize {
         self.outer * self.inner
     }
 }
@@ -226,7 +226,7 @@ impl<T: Dtype, A: Accumulate<T>> Outputs<'_, T, A> {
     ///
     /// # Panics
     /// If `out` is not as long as the block.
-    pub fn write<O>(self, op: A::Op, out: &mut [O], finish: impl Fn(&A) -> O) {
+    pub(crate) fn write<O>(self, op: A::Op, out: &mut [O], finish: impl Fn(&A) -> O) {
         let Self { lanes, x, block, .. } = self;
         assert_eq!(out.len(), block.len(), "an output for every index of the block");
         let mut out = out.iter_mut();
@@ -241,13 +241,13 @@ impl<T: Dtype, A: Accumulate<T>> Outputs<'_, T, A> {
 
 /// The kernel of [`Along`]: accumulates part of the axis for some outputs, in their order.
 pub struct Columns<'x, A: Accumulate<T>, T: Dtype, F> {
-    pub lanes: Lanes,
-    pub op: A::Op,
-    pub x: &'x [T],
-    pub outputs: Range<usize>,
-    pub rows: Range<usize>,
-    pub take: F,
-    pub _acc: PhantomData<fn() -> A>,
+    pub(crate) lanes: Lanes,
+    pub(crate) op: A::Op,
+    pub(crate) x: &'x [T],
+    pub(crate) outputs: Range<usize>,
+    pub(crate) rows: Range<usize>,
+    pub(crate) take: F,
+    pub(crate) _acc: PhantomData<fn() -> A>,
 }
 
 /// Rows and columns of a tile that is transposed before its columns are pushed.

@@ -13,7 +13,7 @@ use crate::sys::process::{ProcessHandle, Wakeup};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -112,6 +112,8 @@ pub(crate) struct Core {
     pub(super) board_segment: Arc<Segment>,
     pub(super) slots: Vec<Slot>,
     pub(super) table: Mutex<Table>,
+    /// Bytes that every worker's staging buffer has.
+    pub(super) staging_len: AtomicUsize,
     pub(super) monitor: Monitor,
     pub(super) counters: Counters,
     /// Set once; nothing is started or accepted any more.
@@ -156,6 +158,7 @@ impl Core {
             board_segment,
             slots,
             table: Mutex::default(),
+            staging_len: AtomicUsize::new(0),
             monitor: Monitor::default(),
             counters: Counters::default(),
             is_closing: AtomicBool::new(false),

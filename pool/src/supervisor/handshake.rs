@@ -53,7 +53,7 @@ impl Reception {
 
     /// Ends the accepting thread, if it still waits, and removes the socket.
     pub(super) fn close(self) {
-        if self.arrivals.try_recv().is_err() {
+        if matches!(self.arrivals.try_recv(), Err(mpsc::TryRecvError::Empty)) {
             // Connecting fails if the worker removed the socket; it has connected then, and its end of the
             // connection is closed or about to be.
             drop(IpcSender::<Hello>::connect(self.socket.clone()));

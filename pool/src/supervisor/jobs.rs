@@ -19,6 +19,7 @@ use crate::job::ledger::Ledger;
 use crate::job::word::{BlockWord, State};
 use crate::segment::{Fill, Segment};
 use crate::task::{CallSpec, ParamSource, Progress, TaskVtable, image_offset, not_in_this_image};
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,7 +62,7 @@ static NEXT_SEQUENCE: AtomicU64 = AtomicU64::new(1);
 #[derive(Debug)]
 pub(crate) struct JobRecord {
     pub(super) sequence: u64,
-    pub(super) label: String,
+    pub(super) label: Cow<'static, str>,
     pub(super) descriptor: Descriptor,
     pub(super) plan: Plan,
     pub(super) attempts: u32,
@@ -135,8 +136,8 @@ impl JobRecord {
     /// Makes the arrays that the call wants made. Nothing is leased or published yet.
     pub(crate) fn new(core: &Core, spec: CallSpec) -> Result<Arc<Self>> {
         let grid = spec.grid()?;
+        let label = label_of(&spec);
         let arguments = (spec.values, Vec::new());
-        let label = spec.options.name.clone().unwrap_or_else(|| spec.vtable.name.to_string());
         let mut sources = Vec::with_capacity(spec.arrays.len());
         let mut outputs = Vec::new();
         let mut arrays = Vec::with_capacity(spec.arrays.len());
@@ -176,7 +177,7 @@ impl JobRecord {
         let grid = Grid::new(calls.len(), 1);
         let first = &calls[0];
         let (vtable, options, n_values) = (first.vtable, first.options.clone(), first.n_values);
-        let label = first.label().to_string();
+        let label = label_of(first);
         let mut values = Vec::new();
         let mut ends = Vec::with_capacity(calls.len());
         for call in calls.drain(..) {
@@ -201,7 +202,7 @@ impl JobRecord {
     #[expect(clippy::too_many_arguments, reason = "the two constructors share this last step")]
     fn assemble(
         core: &Core,
-        label: String,
+        label: Cow<'static, str>,
         vtable: &'static TaskVtable,
         options: &crate::task::CallOptions,
         grid: Grid,
@@ -214,8 +215,15 @@ impl JobRecord {
         let task = core.task_id(vtable)?;
         let sequence = NEXT_SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let is_batch = !table.is_empty();
-        let descriptor =
-            Descriptor { sequence, task, task_name: vtable.name.into(), grid, arrays, n_values, is_batch };
+        let descriptor = Descriptor {
+            sequence,
+            task,
+            task_name: Cow::Borrowed(vtable.name),
+            grid,
+            arrays,
+            n_values,
+            is_batch,
+        };
         let plan = Plan {
             n_blocks: grid.n_blocks(),
             // Filled in when the descriptor is serialised, at publication.
@@ -318,6 +326,11 @@ impl JobRecord {
     }
 }
 
+/// The name by which messages call a job.
+fn label_of(spec: &CallSpec) -> Cow<'static, str> {
+    spec.options.name.clone().map_or(Cow::Borrowed(spec.vtable.name), Cow::Owned)
+}
+
 /// Waits for jobs on the caller's thread.
 pub(crate) struct Driver<'c> {
     core: &'c Arc<Core>,
@@ -413,12 +426,7 @@ impl Core {
         if let Some(error) = self.is_broken() {
             return Err(error);
         }
-        let staging_len = job.descriptor.staging_len();
-        if staging_len > 0 {
-            for slot in &self.slots {
-                slot.staging.grow_raw(staging_len)?;
-            }
-        }
+        self.reserve_staging(job.descriptor.staging_len())?;
         {
             let state = job.lock();
             for (segment, range, is_written) in job.leased_ranges(&state) {
@@ -436,6 +444,18 @@ impl Core {
         if self.is_closing.load(Ordering::SeqCst) {
             self.cancel(job, Self::closing_error());
         }
+        Ok(())
+    }
+
+    /// Makes every worker's staging buffer at least this long.
+    fn reserve_staging(&self, len: usize) -> Result<()> {
+        if self.staging_len.load(Ordering::Acquire) >= len {
+            return Ok(());
+        }
+        for slot in &self.slots {
+            slot.staging.grow_raw(len)?;
+        }
+        self.staging_len.fetch_max(len, Ordering::AcqRel);
         Ok(())
     }
 

@@ -133,6 +133,12 @@ pub(crate) fn set_process_name(name: &str) {
     }
 }
 
+/// Has the kernel prefer this process over its parent when memory runs out: a worker is replaced, a supervisor is not.
+pub(crate) fn offer_to_die_first() {
+    // Only a process that may not even raise its own score is refused; it is then as likely as its parent.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+}
+
 /// Closes every descriptor from 3 on: whatever this process inherited by accident.
 pub(crate) fn close_inherited_descriptors() {
     // SAFETY: called first thing in a worker, when nothing in this process owns a descriptor above the standard

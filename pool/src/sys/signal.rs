@@ -71,6 +71,13 @@ pub(crate) fn die_of_noted_signal() -> ! {
     std::process::exit(128 + number);
 }
 
+/// Has a write beyond the limit on file sizes fail rather than end the process.
+pub(crate) fn ignore_file_size_limit() {
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: ignoring a signal runs no code of ours.
+    let _ = unsafe { sigaction(Signal::SIGXFSZ, &ignore) };
+}
+
 fn die_of(number: libc::c_int) {
     let Ok(signal) = Signal::try_from(number) else { return };
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());

@@ -12,7 +12,7 @@ use crate::control::{
     known_tasks,
 };
 use crate::segment::RunId;
-use crate::sys::process;
+use crate::sys::{process, signal};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -34,6 +34,9 @@ pub(super) fn become_worker() -> ! {
     // Without it a stopped worker notices the supervisor's end only when it is resumed.
     let _ = process::resume_when_parent_ends();
     process::set_process_name("ndpool worker");
+    process::offer_to_die_first();
+    // A file that may grow no further is an error to handle, not an end.
+    signal::ignore_file_size_limit();
     let environment = match take_environment() {
         Ok(environment) => environment,
         Err(what) => give_up(&format!("started as a worker, but {what}; workers are started by a pool")),

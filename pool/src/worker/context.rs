@@ -18,13 +18,14 @@ pub(super) struct JobEntry {
     pub(super) rescan: u32,
     /// Whether this worker has run a block of the job.
     pub(super) has_begun: bool,
+    /// Read after the first claim.
+    pub(super) plan: Option<Plan>,
     /// Made after the first claim.
     pub(super) context: Option<Result<JobContext, Failure>>,
 }
 
 /// What a block of the job needs.
 pub(super) struct JobContext {
-    pub(super) plan: Plan,
     pub(super) descriptor: Descriptor,
     pub(super) vtable: &'static TaskVtable,
     pub(super) values: Values,
@@ -42,15 +43,14 @@ impl JobContext {
     ///
     /// What the block fails with: a task that is not known, memory that cannot be mapped, a descriptor that is
     /// not sound.
-    pub(super) fn new(arena: &Arena, cache: &mut Cache) -> Result<Self, Failure> {
+    pub(super) fn new(arena: &Arena, plan: &Plan, cache: &mut Cache) -> Result<Self, Failure> {
         let failed = |error: crate::Error| Failure {
             kind: FailureKind::Segment,
             message: error.to_string(),
             ..Failure::default()
         };
-        let plan = arena.plan().map_err(failed)?;
         let descriptor: Descriptor =
-            postcard::from_bytes(&arena.descriptor(&plan)).map_err(|error| Failure {
+            postcard::from_bytes(&arena.descriptor(plan)).map_err(|error| Failure {
                 kind: FailureKind::Serde,
                 message: format!("the job's descriptor cannot be read: {error}"),
                 ..Failure::default()
@@ -85,9 +85,9 @@ impl JobContext {
         let values = if descriptor.is_batch {
             Values::default()
         } else {
-            Values::new(arena.arguments(&plan, None), descriptor.n_values)
+            Values::new(arena.arguments(plan, None), descriptor.n_values)
         };
         let staging_len = descriptor.staging_len();
-        Ok(Self { plan, descriptor, vtable, values, attachments, block_arrays, staging_len })
+        Ok(Self { descriptor, vtable, values, attachments, block_arrays, staging_len })
     }
 }

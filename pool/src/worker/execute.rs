@@ -14,7 +14,7 @@
 use super::context::{JobContext, JobEntry};
 use super::panic::take_last_panic;
 use super::serve::Worker;
-use crate::job::arena::{Payload, SLOT_HEADER_BYTES, SlotKind};
+use crate::job::arena::{Arena, Payload, Plan, SLOT_HEADER_BYTES, SlotKind};
 use crate::job::descriptor::Mode;
 use crate::job::ledger::Ledger;
 use crate::job::word::{BlockWord, State};
@@ -48,17 +48,16 @@ pub(super) fn execute(
     block: usize,
     word: BlockWord,
 ) {
-    let Worker { cache, .. } = worker;
-    let context = entry.context.get_or_insert_with(|| JobContext::new(&entry.arena, cache));
-    let outcome = match context {
-        Ok(context) => run_block(worker, context, &entry.arena, block, word),
-        Err(failure) => Err(failure.clone()),
-    };
-    let plan = match (&entry.context, entry.arena.plan()) {
-        (Some(Ok(context)), _) => context.plan,
-        (_, Ok(plan)) => plan,
+    let plan = *entry.plan.get_or_insert_with(|| match entry.arena.plan() {
+        Ok(plan) => plan,
         // Without a plan there is no slot to write to; the supervisor's sweep decides.
-        (_, Err(error)) => super::bootstrap::give_up(&error.to_string()),
+        Err(error) => super::bootstrap::give_up(&error.to_string()),
+    });
+    let Worker { cache, .. } = worker;
+    let context = entry.context.get_or_insert_with(|| JobContext::new(&entry.arena, &plan, cache));
+    let outcome = match context {
+        Ok(context) => run_block(worker, context, &entry.arena, &plan, block, word),
+        Err(failure) => Err(failure.clone()),
     };
     let committed = match outcome {
         Ok(outcome) => store(worker, entry, &plan, block, SlotKind::Value, outcome.bytes())
@@ -77,7 +76,8 @@ pub(super) fn execute(
 fn run_block(
     worker: &mut Worker,
     context: &mut JobContext,
-    arena: &crate::job::arena::Arena,
+    arena: &Arena,
+    plan: &Plan,
     block: usize,
     word: BlockWord,
 ) -> Result<Outcome, Failure> {
@@ -85,7 +85,7 @@ fn run_block(
     prepare_arrays(worker, context, block)?;
     let of_this_call;
     let values = if context.descriptor.is_batch {
-        of_this_call = Values::new(arena.arguments(&context.plan, Some(block)), context.descriptor.n_values);
+        of_this_call = Values::new(arena.arguments(plan, Some(block)), context.descriptor.n_values);
         &of_this_call
     } else {
         &context.values
@@ -154,7 +154,7 @@ fn part(attachment: &Attachment, offset: usize) -> *mut u8 {
 fn store(
     worker: &Worker,
     entry: &JobEntry,
-    plan: &crate::job::arena::Plan,
+    plan: &Plan,
     block: usize,
     kind: SlotKind,
     bytes: &[u8],
@@ -173,13 +173,7 @@ fn store(
     Ok(())
 }
 
-fn store_failure(
-    worker: &Worker,
-    entry: &JobEntry,
-    plan: &crate::job::arena::Plan,
-    block: usize,
-    failure: &Failure,
-) {
+fn store_failure(worker: &Worker, entry: &JobEntry, plan: &Plan, block: usize, failure: &Failure) {
     let serialised = |failure: &Failure| postcard::to_stdvec(failure).unwrap_or_default();
     if store(worker, entry, plan, block, SlotKind::Failure, &serialised(failure)).is_ok() {
         return;

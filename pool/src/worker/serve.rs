@@ -163,6 +163,7 @@ impl Worker {
                 cursor,
                 rescan,
                 has_begun: false,
+                plan: None,
                 context: None,
             });
         }

@@ -10,10 +10,8 @@ use crate::task::{Args, Merge, TaskError};
 /// How many elements there are, and how many of them count as true (NaN does).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Count {
-    /// Number of elements.
-    pub n: u64,
-    /// Number of those that count as true.
-    pub nonzero: u64,
+    pub(crate) n: u64,
+    pub(crate) nonzero: u64,
 }
 
 /// What is wanted of the counts.
@@ -26,7 +24,7 @@ pub enum CountOp {
 
 impl Count {
     /// Whether the condition holds; for [`CountOp::Nonzero`], whether anything is true.
-    pub fn holds(&self, op: CountOp) -> bool {
+    pub(crate) fn holds(&self, op: CountOp) -> bool {
         match op {
             CountOp::All => self.nonzero == self.n,
             CountOp::Any | CountOp::Nonzero => self.nonzero > 0,

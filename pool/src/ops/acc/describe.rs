@@ -12,14 +12,10 @@ use crate::task::{Args, Merge, TaskError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Summary<T: Dtype> {
-    /// Number of NaN.
-    pub nan_count: u64,
-    /// Number of elements and their sum.
-    pub total: Total<T>,
-    /// What the variance follows from.
-    pub spread: Spread<T>,
-    /// Smallest and largest element, with their places.
-    pub extrema: Extrema<T>,
+    pub(crate) nan_count: u64,
+    pub(crate) total: Total<T>,
+    pub(crate) spread: Spread<T>,
+    pub(crate) extrema: Extrema<T>,
 }
 
 impl<T: Dtype> Default for Summary<T> {

@@ -8,7 +8,7 @@ use crate::task::Merge;
 /// An inner product on its way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "")]
-pub struct Dot<T: Dtype>(pub T::Dot);
+pub struct Dot<T: Dtype>(pub(crate) T::Dot);
 
 impl<T: Dtype> Default for Dot<T> {
     fn default() -> Self {

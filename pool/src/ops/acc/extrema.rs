@@ -18,20 +18,20 @@ pub const NO_INDEX: u64 = u64::MAX;
 #[serde(bound = "")]
 pub struct Extrema<T: Dtype> {
     /// Number of elements, NaN included.
-    pub n: u64,
+    pub(crate) n: u64,
     /// First NaN: value and index.
-    pub nan: Option<(T, u64)>,
+    pub(crate) nan: Option<(T, u64)>,
     /// Smallest of the others: value and first index.
-    pub min: Option<(T, u64)>,
+    pub(crate) min: Option<(T, u64)>,
     /// Largest of the others: value and first index.
-    pub max: Option<(T, u64)>,
+    pub(crate) max: Option<(T, u64)>,
 }
 
 /// What is wanted of the extremes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ExtremaOp {
-    pub want: Want,
-    pub skip_nan: bool,
+    pub(crate) want: Want,
+    pub(crate) skip_nan: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -44,19 +44,19 @@ pub enum Want {
 }
 
 impl ExtremaOp {
-    pub const MIN: Self = Self { want: Want::Min, skip_nan: false };
-    pub const MAX: Self = Self { want: Want::Max, skip_nan: false };
-    pub const ARGMIN: Self = Self { want: Want::ArgMin, skip_nan: false };
-    pub const ARGMAX: Self = Self { want: Want::ArgMax, skip_nan: false };
-    pub const PTP: Self = Self { want: Want::Ptp, skip_nan: false };
+    pub(crate) const MIN: Self = Self { want: Want::Min, skip_nan: false };
+    pub(crate) const MAX: Self = Self { want: Want::Max, skip_nan: false };
+    pub(crate) const ARGMIN: Self = Self { want: Want::ArgMin, skip_nan: false };
+    pub(crate) const ARGMAX: Self = Self { want: Want::ArgMax, skip_nan: false };
+    pub(crate) const PTP: Self = Self { want: Want::Ptp, skip_nan: false };
 
     /// The same, leaving NaN out.
-    pub const fn skipping_nan(self) -> Self {
+    pub(crate) const fn skipping_nan(self) -> Self {
         Self { skip_nan: true, ..self }
     }
 
     /// Whether the result is an index.
-    pub fn is_index(self) -> bool {
+    pub(crate) fn is_index(self) -> bool {
         matches!(self.want, Want::ArgMin | Want::ArgMax)
     }
 }
@@ -72,7 +72,7 @@ impl<T: Dtype> Extrema<T> {
     }
 
     /// The value; a NaN if the array has one, or has nothing else. `None` of no elements.
-    pub fn value(&self, op: ExtremaOp) -> Option<T> {
+    pub(crate) fn value(&self, op: ExtremaOp) -> Option<T> {
         let (value, _) = self.find(op).or(self.nan)?;
         match op.want {
             Want::Ptp => {
@@ -84,13 +84,13 @@ impl<T: Dtype> Extrema<T> {
     }
 
     /// The index, or [`NO_INDEX`].
-    pub fn index(&self, op: ExtremaOp) -> u64 {
+    pub(crate) fn index(&self, op: ExtremaOp) -> u64 {
         self.find(op).map_or(NO_INDEX, |(_, index)| index)
     }
 
     /// Adds a chunk whose extremes are known.
     #[inline(always)]
-    pub fn push_bounds(&mut self, x: &[T], at: usize, min: T, max: T) {
+    pub(crate) fn push_bounds(&mut self, x: &[T], at: usize, min: T, max: T) {
         self.n += x.len() as u64;
         if self.min.is_none_or(|(old, _)| min.less(old)) {
             self.min = first(x, at, |v| *v == min);

@@ -24,8 +24,7 @@ pub enum NormOp {
 }
 
 impl Norm {
-    /// The norm.
-    pub fn value(&self, op: NormOp) -> f64 {
+    pub(crate) fn value(&self, op: NormOp) -> f64 {
         match op {
             NormOp::One => self.sum.value(),
             NormOp::Two => self.sum.value().sqrt(),

@@ -15,12 +15,11 @@ pub struct Product<T: Dtype>(Option<T::Product>);
 /// `prod` and `nanprod`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ProductOp {
-    pub skip_nan: bool,
+    pub(crate) skip_nan: bool,
 }
 
 impl<T: Dtype> Product<T> {
-    /// The product; one of no elements.
-    pub fn value(&self) -> T::Wide {
+    pub(crate) fn value(&self) -> T::Wide {
         match &self.0 {
             Some(product) => T::product_value(product),
             None => T::product_value(&T::one()),

@@ -11,19 +11,17 @@ use crate::task::{Args, Merge, TaskError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Spread<T: Dtype> {
-    /// Number of elements.
-    pub n: u64,
-    /// Their mean and sum of squares about it, in a form that merges.
-    pub spread: T::Spread,
+    pub(crate) n: u64,
+    pub(crate) spread: T::Spread,
 }
 
 /// `var`, `std` and their forms without NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SpreadOp {
     /// Delta degrees of freedom.
-    pub ddof: f64,
-    pub root: bool,
-    pub skip_nan: bool,
+    pub(crate) ddof: f64,
+    pub(crate) root: bool,
+    pub(crate) skip_nan: bool,
 }
 
 impl<T: Dtype> Spread<T> {
@@ -31,7 +29,7 @@ impl<T: Dtype> Spread<T> {
     ///
     /// As NumPy: without degrees of freedom left, the plain forms divide by zero and the forms without NaN yield NaN,
     /// except for types that have no NaN.
-    pub fn value(&self, op: SpreadOp) -> T::Real {
+    pub(crate) fn value(&self, op: SpreadOp) -> T::Real {
         let freedom = self.n as f64 - op.ddof;
         let m2 = T::spread_m2(&self.spread);
         let var = match freedom > 0.0 {

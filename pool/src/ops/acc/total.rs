@@ -11,27 +11,23 @@ use crate::task::{Args, Merge, TaskError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Total<T: Dtype> {
-    /// Number of elements.
-    pub n: u64,
-    /// Their sum, in a form that merges.
-    pub sum: T::Sum,
+    pub(crate) n: u64,
+    pub(crate) sum: T::Sum,
 }
 
 /// `sum`, `mean` and their forms without NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TotalOp {
-    pub mean: bool,
-    pub skip_nan: bool,
+    pub(crate) mean: bool,
+    pub(crate) skip_nan: bool,
 }
 
 impl<T: Dtype> Total<T> {
-    /// The sum, rounded once.
-    pub fn sum(&self) -> T::Wide {
+    pub(crate) fn sum(&self) -> T::Wide {
         T::sum_value(&self.sum)
     }
 
-    /// The mean.
-    pub fn mean(&self) -> T::Mean {
+    pub(crate) fn mean(&self) -> T::Mean {
         T::mean(&self.sum, self.n)
     }
 }

@@ -12,7 +12,7 @@ use super::twofold::Twofold;
 /// Elements of a fused chunk.
 pub const CHUNK: usize = 2048;
 const LANES: usize = 16;
-const GROUP: usize = 8 * LANES;
+const GROUP: usize = 16 * LANES;
 
 /// Floats that kernels widen to `f64`.
 pub trait Real: Copy + PartialOrd + 'static {

@@ -2,6 +2,7 @@
 
 use std::ops::Mul;
 
+use super::fused::fold;
 use super::sum::Integer;
 
 const LANES: usize = 32;
@@ -19,14 +20,7 @@ pub fn product_by<T: Copy, P: Copy + Mul<Output = P>>(x: &[T], one: P, f: impl F
     for (lane, v) in lanes.iter_mut().zip(tail) {
         *lane = *lane * f(*v);
     }
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            lanes[i] = lanes[i] * lanes[i + width];
-        }
-    }
-    lanes[0]
+    fold(&lanes, |a, b| a * b)
 }
 
 /// Product of integers modulo 2⁶⁴.
@@ -42,5 +36,5 @@ pub fn product_wrapping<T: Integer>(x: &[T]) -> u64 {
     for (lane, v) in lanes.iter_mut().zip(tail) {
         *lane = lane.wrapping_mul(v.wrap());
     }
-    lanes.iter().fold(1, |a, b| a.wrapping_mul(*b))
+    fold(&lanes, u64::wrapping_mul)
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sum::{Integer, sum_by};
+use super::sum::{Integer, gather_u64, sum_by};
 use super::twofold::Twofold;
 
 const LANES: usize = 16;
@@ -88,6 +88,15 @@ impl FloatSpread {
 /// Sums of `f(x) - k` and of its square, for `P` interleaved sequences with a shift each.
 #[inline(always)]
 fn shifted_by<T: Copy, const P: usize>(x: &[T], k: [f64; P], f: impl Fn(T) -> f64 + Copy) -> [(f64, f64); P] {
+    if x.len() < LANES {
+        let mut sums = [(0.0, 0.0); P];
+        for (i, v) in x.iter().enumerate() {
+            let d = f(*v) - k[i % P];
+            sums[i % P].0 += d;
+            sums[i % P].1 += d * d;
+        }
+        return sums;
+    }
     let mut shift = [0.0; LANES];
     for i in 0..LANES {
         shift[i] = k[i % P];
@@ -193,7 +202,7 @@ macro_rules! narrow {
                     for (lane, v) in lanes.iter_mut().zip(tail) {
                         *lane += (*v as $wide * *v as $wide) as $lane;
                     }
-                    total += lanes.iter().map(|lane| *lane as u64).sum::<u64>();
+                    total += gather_u64(&lanes);
                     if total >= 1 << 63 {
                         sum += i128::from(std::mem::take(&mut total));
                     }
@@ -226,8 +235,8 @@ macro_rules! halves {
                         high[i] += square >> 32;
                         low[i] += square & 0xffff_ffff;
                     }
-                    total += i128::from(high.iter().sum::<u64>()) << 32;
-                    total += i128::from(low.iter().sum::<u64>());
+                    total += i128::from(gather_u64(&high)) << 32;
+                    total += i128::from(gather_u64(&low));
                 }
                 total
             }

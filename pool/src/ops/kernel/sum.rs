@@ -104,6 +104,18 @@ pub trait Integer: Copy + 'static {
     }
 }
 
+/// Sum of lanes; apart for the reason of [`Twofold::tree`].
+#[inline(never)]
+pub fn gather<L: Copy + Into<i64>, const N: usize>(lanes: &[L; N]) -> i64 {
+    lanes.iter().map(|lane| (*lane).into()).sum()
+}
+
+/// Sum of lanes, as [`gather`].
+#[inline(never)]
+pub fn gather_u64<L: Copy + Into<u64>, const N: usize>(lanes: &[L; N]) -> u64 {
+    lanes.iter().map(|lane| (*lane).into()).sum()
+}
+
 /// Elements between two widenings of narrow lanes: 4096 × 65535 fits 32 bits, 4096 × 2³² fits 64.
 const WIDEN_EVERY: usize = 4096;
 
@@ -124,7 +136,7 @@ macro_rules! narrow {
                     for (lane, v) in lanes.iter_mut().zip(tail) {
                         *lane += *v as $lane;
                     }
-                    total += lanes.iter().map(|lane| *lane as i64).sum::<i64>() as i128;
+                    total += i128::from(gather(&lanes));
                 }
                 total
             }
@@ -141,7 +153,7 @@ macro_rules! narrow {
         }
     )* };
 }
-narrow!(i8 => i32, u8 => u32, i16 => i32, u16 => u32, i32 => i64, u32 => u64);
+narrow!(i8 => i32, u8 => u32, i16 => i32, u16 => u32, i32 => i64, u32 => i64);
 
 /// 64-bit integers: the halves of `x + bias` are summed apart, so that no lane overflows.
 macro_rules! wide {
@@ -167,7 +179,7 @@ macro_rules! wide {
                         high[i] += biased >> 32;
                         low[i] += biased & 0xffff_ffff;
                     }
-                    let (high, low) = (high.iter().sum::<u64>() as i128, low.iter().sum::<u64>() as i128);
+                    let (high, low) = (i128::from(gather_u64(&high)), i128::from(gather_u64(&low)));
                     total += (high << 32) + low - chunk.len() as i128 * BIAS as i128;
                 }
                 total

@@ -48,7 +48,9 @@ impl Twofold {
     }
 
     /// Sum of lanes in a fixed tree: every lane `i` ends in lane `i % P`.
-    #[inline(always)]
+    ///
+    /// Not inlined on purpose: seeing how lanes end tempts the compiler to scatter them over scalar registers.
+    #[inline(never)]
     pub fn tree<const L: usize, const P: usize>(hi: &[f64; L], lo: &[f64; L]) -> [Self; P] {
         let mut lanes = [Self::default(); L];
         for i in 0..L {

@@ -73,7 +73,7 @@ fn sums_are_at_least_as_accurate_as_pairwise_ones() {
             let error = (total.sum() - exact).abs();
             assert!(error <= 9.0 * f64::EPSILON / 2.0 * magnitude + f64::EPSILON * exact.abs(), "{error:e}");
             let summary = flat::<Summary<f64>, f64>((), &x);
-            assert!((summary.total.sum() - exact).abs() <= 9.0 * f64::EPSILON / 2.0 * magnitude);
+            assert!((summary.total.sum() - exact).abs() <= 17.0 * f64::EPSILON / 2.0 * magnitude);
             ours += error;
             numpys += (pairwise(&x) - exact).abs();
         }

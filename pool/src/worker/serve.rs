@@ -175,6 +175,9 @@ impl Worker {
         }
         let arena = Rc::clone(&entry.arena);
         let ledger = arena.ledger(entry.sequence, arena.n_blocks());
+        // Before the claim: a sweep punches out what the board says the held block has spilled, and between a claim and a
+        // later word on the board that would be the last block's result, which is committed.
+        self.spill.begin_block(&self.board);
         // Only a fresh worker takes what has killed others before, and takes it first.
         let is_fresh = self.n_begun == 0;
         let wanted = |word: BlockWord| is_fresh || word.charged() == 0;
@@ -191,7 +194,6 @@ impl Worker {
         entry.has_begun = true;
         self.n_begun += 1;
         self.board.set_begun(self.slot, self.n_begun);
-        self.spill.begin_block(&self.board);
         execute(self, entry, &ledger, block, word);
         if entry.cursor.next_free(&ledger, |word| word.charged() == 0).is_none() {
             // This worker leaves the job: its last block may have been the job's.

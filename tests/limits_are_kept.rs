@@ -214,13 +214,15 @@ impl Drop for Script {
 #[ndpool::test]
 fn a_program_that_never_says_hello_is_given_up() {
     let _watchdog = watchdog();
+    const MARK: &str = "NDPOOL_TESTS_MARK";
     let silent = Script::new("silent", "exec sleep 3600");
     let error =
-        Pool::builder().workers(2).worker_program(&silent.0).start_deadline(LIMIT).build().unwrap_err();
+        Pool::builder().workers(2).worker_program(&silent.0).env(MARK, &silent.0).start_deadline(LIMIT).build();
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Start);
     assert!(error.to_string().contains("did not say hello within 60ms"), "{error}");
     assert!(error.hint().unwrap().contains("ndpool::init()"), "{error}");
-    assert_eq!(ndpool_tests::processes_of("NDPOOL_SUPERVISOR", &std::process::id().to_string()), [0; 0]);
+    assert_eq!(ndpool_tests::processes_of(MARK, silent.0.to_str().unwrap()), [0; 0]);
 }
 
 #[ndpool::test]

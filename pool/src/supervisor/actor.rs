@@ -212,6 +212,10 @@ impl Actor<'_> {
     /// Watches the process until it ends or the pool shuts down.
     fn watch(&mut self) -> Event {
         loop {
+            // Looked at before every poll: the wake-up of a shutdown may have been cleared with that of the hello.
+            if self.is_closing() {
+                return Event::ShutDown;
+            }
             let has_ended = self.poll(None);
             if self.is_closing() {
                 return Event::ShutDown;

@@ -16,6 +16,26 @@ use std::task::{Context, Poll};
 /// It may be joined, polled as a `Future` of any executor, cancelled, dropped, which cancels and does not wait,
 /// or forgotten: the arrays stay leased until no worker can touch them, and whoever wants them next waits for
 /// that. It may outlive its pool; it then ends with an error.
+///
+/// # Example
+///
+/// ```
+/// use ndpool::{Pool, ops};
+///
+/// ndpool::init();
+/// let pool = Pool::builder().workers(2).build()?;
+/// let x = pool.full(10_000, 0.5)?;
+/// let mut job = pool.submit(ops::sum(&x))?;
+/// let sum = loop {
+///     // Other work, in between.
+///     job = match job.try_join() {
+///         Ok(result) => break result?,
+///         Err(job) => job,
+///     };
+/// };
+/// assert_eq!(sum, 5_000.0);
+/// # Ok::<(), ndpool::Error>(())
+/// ```
 #[must_use = "dropping a job cancels it"]
 pub struct Job<'a, R> {
     /// `None` once the result was taken.

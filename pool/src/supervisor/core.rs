@@ -4,6 +4,7 @@ use super::actor;
 use super::handshake::Abilities;
 use super::jobs::Table;
 use super::monitor::Monitor;
+use super::signals::wait_if_program_ends;
 use super::spawn::Stderr;
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
 use crate::job::board::Board;
@@ -273,7 +274,11 @@ impl Core {
 
     /// Cancels all jobs, ends all workers, and returns when no process and no thread is left.
     pub(crate) fn shut_down(self: &Arc<Self>) {
-        if self.is_forked() || self.is_closing.swap(true, Ordering::SeqCst) {
+        if self.is_forked() {
+            return;
+        }
+        if self.is_closing.swap(true, Ordering::SeqCst) {
+            wait_if_program_ends();
             return;
         }
         self.cancel_all(&Self::closing_error());
@@ -289,6 +294,7 @@ impl Core {
         // Every worker has ended and was swept: no word is held, and what is free was cancelled.
         self.cancel_all(&Self::closing_error());
         self.finish_all();
+        wait_if_program_ends();
     }
 }
 

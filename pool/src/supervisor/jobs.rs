@@ -9,6 +9,7 @@
 
 use super::core::Core;
 use super::handshake::Abilities;
+use super::signals::wait_if_program_ends;
 use crate::array::ArraySource;
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
 use crate::job::arena::{Arena, Plan, arena_len, slot_bytes};
@@ -352,7 +353,13 @@ impl<'c> Driver<'c> {
         self.wait_until(is_over, || true);
     }
 
-    fn wait_until(&self, mut is_over: impl FnMut() -> bool, mut tick: impl FnMut() -> bool) -> bool {
+    fn wait_until(&self, is_over: impl FnMut() -> bool, tick: impl FnMut() -> bool) -> bool {
+        let is_over = self.spin_then_sleep(is_over, tick);
+        wait_if_program_ends();
+        is_over
+    }
+
+    fn spin_then_sleep(&self, mut is_over: impl FnMut() -> bool, mut tick: impl FnMut() -> bool) -> bool {
         let core = self.core;
         let start = Instant::now();
         loop {
@@ -421,6 +428,7 @@ impl Core {
     /// Leases the job's arrays, waiting for jobs whose handles are gone, and hands the job to the workers.
     pub(crate) fn submit(self: &Arc<Self>, job: &Arc<JobRecord>) -> Result<()> {
         if self.is_closing.load(Ordering::SeqCst) {
+            wait_if_program_ends();
             return Err(Self::closing_error());
         }
         if let Some(error) = self.is_broken() {
@@ -440,11 +448,17 @@ impl Core {
             job.release_leases(&mut job.lock());
             return Err(error);
         }
-        // A shutdown that began meanwhile may have looked before the job was there.
+        self.cancel_if_late(job);
+        Ok(())
+    }
+
+    /// A shutdown, or the last slot that was given up, may have looked for jobs to cancel before this one was there.
+    fn cancel_if_late(self: &Arc<Self>, job: &Arc<JobRecord>) {
         if self.is_closing.load(Ordering::SeqCst) {
             self.cancel(job, Self::closing_error());
+        } else if let Some(error) = self.is_broken() {
+            self.cancel(job, error);
         }
-        Ok(())
     }
 
     /// Makes every worker's staging buffer at least this long.
@@ -463,6 +477,10 @@ impl Core {
     fn publish(self: &Arc<Self>, job: &Arc<JobRecord>) -> Result<()> {
         let mut state = job.lock();
         let Phase::Queued { .. } = &state.phase else { return Ok(()) };
+        if let Some(why) = &state.abort {
+            // Cancelled while it was neither in the queue any more nor open.
+            return Err(why.copy());
+        }
         let descriptor = postcard::to_stdvec(&job.descriptor).map_err(|error| {
             Error::new(ErrorKind::Serde, format!("{}: the job cannot be described: {error}", job.label))
         })?;
@@ -528,10 +546,19 @@ impl Core {
         }
         // Other threads may wait for this job, or for a place for theirs.
         self.board.bell().ring();
-        if let Some(next) = next
-            && let Err(error) = self.publish(&next)
-        {
-            self.end_unpublished(&next, error);
+        let mut next = next;
+        while let Some(job) = next {
+            match self.publish(&job) {
+                Ok(()) => {
+                    self.cancel_if_late(&job);
+                    break;
+                }
+                // The place is still free: for the one behind it.
+                Err(error) => {
+                    self.end_unpublished(&job, error);
+                    next = self.table().queue.pop_front();
+                }
+            }
         }
         true
     }
@@ -563,6 +590,8 @@ impl Core {
                 self.try_end(job);
             }
             Phase::Queued { .. } => {
+                // For whoever has just taken it out of the queue to open it.
+                state.abort.get_or_insert_with(|| why.copy());
                 drop(state);
                 let mut table = self.table();
                 let before = table.queue.len();
@@ -571,9 +600,6 @@ impl Core {
                 drop(table);
                 if was_queued {
                     self.end_unpublished(job, why);
-                } else if matches!(job.lock().phase, Phase::Open { .. }) {
-                    // It was published in between.
-                    self.cancel(job, why);
                 }
             }
             Phase::Ended { .. } | Phase::Taken => {}

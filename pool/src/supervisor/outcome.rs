@@ -154,8 +154,13 @@ impl Core {
     fn free_spills(&self, job: &JobRecord, arena: &OwnedArena) {
         let Ok(plan) = arena.arena.plan() else { return };
         let ledger = job.ledger(arena);
+        let state = job.lock();
         let mut inline = Vec::new();
         for block in 0..job.n_blocks() {
+            if state.final_death(block).is_some() {
+                // Nobody wrote its slot: there may be what an earlier job left, a place that holds another's result by now.
+                continue;
+            }
             let word = ledger.load(block);
             if matches!(word.state(), State::Done | State::Failed)
                 && let Ok((_, Place::Spilled { offset, len })) =

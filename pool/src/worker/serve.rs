@@ -95,6 +95,7 @@ impl Worker {
     fn run(&mut self) {
         let mut entries: Vec<Option<JobEntry>> = (0..N_JOBS).map(|_| None).collect();
         self.board.set_running(self.slot, 0);
+        let mut idle_since = Instant::now();
         loop {
             let epoch = self.board.epoch().now();
             let mut has_worked = false;
@@ -105,9 +106,10 @@ impl Worker {
                 return;
             }
             if has_worked {
+                idle_since = Instant::now();
                 self.board.set_idle_since(self.slot, clock::monotonic_nanos());
             }
-            if !self.spin(epoch) {
+            if !self.spin(epoch, idle_since) {
                 let board = Arc::clone(&self.board);
                 board.bed(self.slot).park_unless(board.epoch(), epoch, || self.must_end());
             }
@@ -115,9 +117,11 @@ impl Worker {
     }
 
     /// Waits for the epoch to move on; whether it did within the time to spin.
-    fn spin(&self, seen: u32) -> bool {
-        let start = Instant::now();
-        loop {
+    ///
+    /// The time runs from the worker's last block, not from the last news: who is always too late for the blocks of
+    /// small jobs goes to sleep, and leaves the processor to those that are not.
+    fn spin(&self, seen: u32, idle_since: Instant) -> bool {
+        while idle_since.elapsed() < self.idle_spin {
             // Reading the clock takes longer than a look at the epoch: many looks to one reading.
             for _ in 0..64 {
                 if self.board.epoch().now() != seen {
@@ -125,10 +129,8 @@ impl Worker {
                 }
                 std::hint::spin_loop();
             }
-            if start.elapsed() >= self.idle_spin {
-                return false;
-            }
         }
+        false
     }
 
     /// Takes one block of every open job; whether there was any.

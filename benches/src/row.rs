@@ -23,7 +23,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    fn from_seconds(self, seconds: f64) -> f64 {
+    fn of_seconds(self, seconds: f64) -> f64 {
         match self {
             Self::Milliseconds => seconds * 1e3,
             Self::Microseconds => seconds * 1e6,
@@ -92,11 +92,11 @@ impl Question {
 impl Row {
     /// ndpool's time in the row's unit.
     fn ndpool(&self) -> f64 {
-        self.question.unit.from_seconds(self.pair.ndpool.typical())
+        self.question.unit.of_seconds(self.pair.ndpool.typical())
     }
 
     fn peer(&self) -> f64 {
-        self.question.unit.from_seconds(self.pair.peer.typical())
+        self.question.unit.of_seconds(self.pair.peer.typical())
     }
 
     fn ratio(&self) -> f64 {
@@ -130,8 +130,8 @@ impl Row {
             "is_good": self.is_good(),
             "unit": unit.to_string(),
             "runs": self.pair.ndpool.len(),
-            "ndpool_spread": rounded(unit.from_seconds(self.pair.ndpool.spread())),
-            "peer_spread": rounded(unit.from_seconds(self.pair.peer.spread())),
+            "ndpool_spread": rounded(unit.of_seconds(self.pair.ndpool.spread())),
+            "peer_spread": rounded(unit.of_seconds(self.pair.peer.spread())),
         })
     }
 }
@@ -139,7 +139,7 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Question { name, peer_name, unit, goal, .. } = self.question;
-        let spread = |sample: &crate::Sample| unit.from_seconds(sample.spread());
+        let spread = |sample: &crate::Sample| unit.of_seconds(sample.spread());
         write!(
             f,
             "{name:<20} {:>9.2} {unit} ±{:<7.2} {:>9.2} {unit} ±{:<7.2} {:>6.3}  ",

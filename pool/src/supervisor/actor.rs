@@ -83,10 +83,10 @@ impl Actor<'_> {
     }
 
     fn try_start(&mut self) -> Result<Event> {
-        let reception = Reception::open(Arc::clone(&self.slot.wakeup))?;
+        let mut reception = Reception::open(Arc::clone(&self.slot.wakeup))?;
         let started = self.start_process(&reception);
         let hello = match started {
-            Ok(()) => self.await_hello(&reception),
+            Ok(()) => self.await_hello(&mut reception),
             Err(error) => Err(error),
         };
         reception.close();
@@ -115,7 +115,7 @@ impl Actor<'_> {
     }
 
     /// Waits for the hello of the process; `None` if the pool shuts down first.
-    fn await_hello(&mut self, reception: &Reception) -> Result<Option<Hello>> {
+    fn await_hello(&mut self, reception: &mut Reception) -> Result<Option<Hello>> {
         let deadline = Instant::now() + self.core.config.start_deadline;
         loop {
             let remaining = deadline.saturating_duration_since(Instant::now());
@@ -131,9 +131,10 @@ impl Actor<'_> {
                 return Ok(None);
             }
             if has_ended {
+                // Before it is buried: what it printed goes with it.
+                let lines = self.process.as_mut().map(|process| process.lines.finish()).unwrap_or_default();
                 let exit = self.bury();
-                let what = format!("it {exit} before it said hello");
-                return Err(self.start_error(&what));
+                return Err(self.start_error_with(&format!("it {exit} before it said hello"), &lines));
             }
             if remaining.is_zero() {
                 let limit = self.core.config.start_deadline;
@@ -148,10 +149,13 @@ impl Actor<'_> {
     }
 
     fn start_error(&mut self, what: &str) -> Error {
+        let lines = self.process.as_mut().map(|process| process.lines.finish()).unwrap_or_default();
+        self.start_error_with(what, &lines)
+    }
+
+    fn start_error_with(&self, what: &str, lines: &[String]) -> Error {
         let mut message = format!("worker {} could not be started: {what}", self.index);
-        if let Some(process) = &mut self.process {
-            append_lines(&mut message, &process.lines.finish());
-        }
+        append_lines(&mut message, lines);
         Error::new(ErrorKind::Start, message).with_hint(
             "the worker's program must call `ndpool::init()` first thing in `main`; \
              what stands before that call runs in every worker",

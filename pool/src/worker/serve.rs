@@ -155,11 +155,15 @@ impl Worker {
         if slot.as_ref().is_none_or(|entry| entry.sequence != job.sequence) {
             // An arena that cannot be mapped now may be next time; until then others do the work.
             let Ok(Some(arena)) = self.cache.arena(&self.board, index, &job) else { return false };
-            let cursor = Cursor::new(self.slot, self.board.n_workers(), arena.n_blocks());
+            // Read once: if the arena goes to another job meanwhile, cursor and ledger still agree, and the words
+            // that they see are void.
+            let n_blocks = arena.n_blocks();
+            let cursor = Cursor::new(self.slot, self.board.n_workers(), n_blocks);
             let rescan = self.board.rescan();
             *slot = Some(JobEntry {
                 sequence: job.sequence,
                 arena,
+                n_blocks,
                 cursor,
                 rescan,
                 has_begun: false,
@@ -171,10 +175,10 @@ impl Worker {
         let rescan = self.board.rescan();
         if entry.rescan != rescan {
             entry.rescan = rescan;
-            entry.cursor = Cursor::new(self.slot, self.board.n_workers(), entry.arena.n_blocks());
+            entry.cursor = Cursor::new(self.slot, self.board.n_workers(), entry.n_blocks);
         }
         let arena = Rc::clone(&entry.arena);
-        let ledger = arena.ledger(entry.sequence, arena.n_blocks());
+        let ledger = arena.ledger(entry.sequence, entry.n_blocks);
         // Before the claim: a sweep punches out what the board says the held block has spilled, and between a claim and a
         // later word on the board that would be the last block's result, which is committed.
         self.spill.begin_block(&self.board);

@@ -236,12 +236,12 @@ fn ten_thousand_arrays_cost_no_more_than_a_few() {
 
     // Maps with results that spill, and kills, cost nothing that stays either.
     let spill = || {
-        pool.map((0..200).map(|_| numbers(20_000)))
+        pool.map((0..50).map(|_| numbers(20_000)))
             .for_each(|result| assert_eq!(result.unwrap().len(), 20_000))
     };
     spill();
     let before = Holdings::of(std::process::id());
-    for _ in 0..20 {
+    for _ in 0..15 {
         spill();
         pool.worker_pids().into_iter().for_each(|pid| _ = kill(pid));
     }

@@ -76,8 +76,12 @@ pub fn processes_of(variable: &str, value: &str) -> Vec<u32> {
 
 /// Whether a process with this identifier is there and is no zombie.
 pub fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-    stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with('Z')))
+    let process = Path::new("/proc").join(pid.to_string());
+    let Ok(stat) = std::fs::read_to_string(process.join("stat")) else { return false };
+    let is_zombie = stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'));
+    // What is read is the state of the first thread; as long as others are there, so are descriptors and locks.
+    let n_threads = std::fs::read_dir(process.join("task")).map_or(0, Iterator::count);
+    !is_zombie || n_threads > 1
 }
 
 /// Looks again and again until something holds; the watchdog ends what never does.

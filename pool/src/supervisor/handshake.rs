@@ -15,6 +15,7 @@ use std::sync::{Arc, mpsc};
 pub(super) struct Reception {
     socket: String,
     arrivals: mpsc::Receiver<Result<(Hello, IpcReceiver<Hello>), String>>,
+    has_arrived: bool,
 }
 
 impl Reception {
@@ -37,7 +38,7 @@ impl Reception {
             remove_socket(&socket);
             return Err(Error::io("cannot start a thread for a worker's hello", error));
         }
-        Ok(Self { socket, arrivals })
+        Ok(Self { socket, arrivals, has_arrived: false })
     }
 
     pub(super) fn socket(&self) -> &str {
@@ -45,17 +46,21 @@ impl Reception {
     }
 
     /// The hello, if it has come.
-    pub(super) fn take(&self) -> Option<Result<Hello, String>> {
+    pub(super) fn take(&mut self) -> Option<Result<Hello, String>> {
         let arrival = self.arrivals.try_recv().ok()?;
+        self.has_arrived = true;
         // The worker sends nothing else this way.
         Some(arrival.map(|(hello, _channel)| hello))
     }
 
     /// Ends the accepting thread, if it still waits, and removes the socket.
     pub(super) fn close(self) {
-        if matches!(self.arrivals.try_recv(), Err(mpsc::TryRecvError::Empty)) {
-            // Connecting fails if the worker removed the socket; it has connected then, and its end of the
-            // connection is closed or about to be.
+        // A socket that is gone was removed by the worker: it has connected then, and its end of the connection is
+        // closed or about to be. Not even tried, since a connection that fails costs `ipc-channel` a descriptor.
+        if !self.has_arrived
+            && self.arrivals.try_recv().is_err()
+            && std::path::Path::new(&self.socket).exists()
+        {
             drop(IpcSender::<Hello>::connect(self.socket.clone()));
         }
         remove_socket(&self.socket);

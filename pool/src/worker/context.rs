@@ -13,6 +13,8 @@ use std::rc::Rc;
 pub(super) struct JobEntry {
     pub(super) sequence: u64,
     pub(super) arena: Rc<Arena>,
+    /// Blocks of the job, as the arena said at first; a hint, like all that is read before a claim.
+    pub(super) n_blocks: usize,
     pub(super) cursor: Cursor,
     /// The board's rescan count when the cursor was at its start.
     pub(super) rescan: u32,

@@ -61,7 +61,7 @@ pub(super) fn execute(
     };
     let committed = match outcome {
         Ok(outcome) => store(worker, entry, &plan, block, SlotKind::Value, outcome.bytes())
-            .and_then(|()| Ok(commit(worker, entry, ledger, block, word))),
+            .map(|()| commit(worker, entry, ledger, block, word)),
         Err(failure) => Err(failure),
     };
     let ended = committed.unwrap_or_else(|failure| {
@@ -132,7 +132,14 @@ fn prepare_arrays(worker: &mut Worker, context: &mut JobContext, block: usize) -
             *n_rows = rows.len();
         }
     }
-    if *staging_len > 0 {
+    if *staging_len == 0 {
+        // No rows, or rows without elements: nothing is copied, but a view has a pointer.
+        for (attachment, target) in attachments.iter().zip(block_arrays.iter_mut()) {
+            if target.mode == Mode::Stage {
+                target.first = part(attachment, 0);
+            }
+        }
+    } else {
         let staging = worker.staging(*staging_len).map_err(|error| Failure {
             kind: FailureKind::Segment,
             message: error.to_string(),

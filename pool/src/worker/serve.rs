@@ -95,6 +95,7 @@ impl Worker {
     fn run(&mut self) {
         let mut entries: Vec<Option<JobEntry>> = (0..N_JOBS).map(|_| None).collect();
         self.board.set_running(self.slot, 0);
+        let mut idle_since = Instant::now();
         loop {
             let epoch = self.board.epoch().now();
             let mut has_worked = false;
@@ -105,9 +106,10 @@ impl Worker {
                 return;
             }
             if has_worked {
+                idle_since = Instant::now();
                 self.board.set_idle_since(self.slot, clock::monotonic_nanos());
             }
-            if !self.spin(epoch) {
+            if !self.spin(epoch, idle_since) {
                 let board = Arc::clone(&self.board);
                 board.bed(self.slot).park_unless(board.epoch(), epoch, || self.must_end());
             }
@@ -115,9 +117,11 @@ impl Worker {
     }
 
     /// Waits for the epoch to move on; whether it did within the time to spin.
-    fn spin(&self, seen: u32) -> bool {
-        let start = Instant::now();
-        loop {
+    ///
+    /// The time runs from the worker's last block, not from the last news: who is always too late for the blocks of
+    /// small jobs goes to sleep, and leaves the processor to those that are not.
+    fn spin(&self, seen: u32, idle_since: Instant) -> bool {
+        while idle_since.elapsed() < self.idle_spin {
             // Reading the clock takes longer than a look at the epoch: many looks to one reading.
             for _ in 0..64 {
                 if self.board.epoch().now() != seen {
@@ -125,10 +129,8 @@ impl Worker {
                 }
                 std::hint::spin_loop();
             }
-            if start.elapsed() >= self.idle_spin {
-                return false;
-            }
         }
+        false
     }
 
     /// Takes one block of every open job; whether there was any.
@@ -155,11 +157,15 @@ impl Worker {
         if slot.as_ref().is_none_or(|entry| entry.sequence != job.sequence) {
             // An arena that cannot be mapped now may be next time; until then others do the work.
             let Ok(Some(arena)) = self.cache.arena(&self.board, index, &job) else { return false };
-            let cursor = Cursor::new(self.slot, self.board.n_workers(), arena.n_blocks());
+            // Read once: if the arena goes to another job meanwhile, cursor and ledger still agree, and the words
+            // that they see are void.
+            let n_blocks = arena.n_blocks();
+            let cursor = Cursor::new(self.slot, self.board.n_workers(), n_blocks);
             let rescan = self.board.rescan();
             *slot = Some(JobEntry {
                 sequence: job.sequence,
                 arena,
+                n_blocks,
                 cursor,
                 rescan,
                 has_begun: false,
@@ -171,10 +177,13 @@ impl Worker {
         let rescan = self.board.rescan();
         if entry.rescan != rescan {
             entry.rescan = rescan;
-            entry.cursor = Cursor::new(self.slot, self.board.n_workers(), entry.arena.n_blocks());
+            entry.cursor = Cursor::new(self.slot, self.board.n_workers(), entry.n_blocks);
         }
         let arena = Rc::clone(&entry.arena);
-        let ledger = arena.ledger(entry.sequence, arena.n_blocks());
+        let ledger = arena.ledger(entry.sequence, entry.n_blocks);
+        // Before the claim: a sweep punches out what the board says the held block has spilled, and between a claim and a
+        // later word on the board that would be the last block's result, which is committed.
+        self.spill.begin_block(&self.board);
         // Only a fresh worker takes what has killed others before, and takes it first.
         let is_fresh = self.n_begun == 0;
         let wanted = |word: BlockWord| is_fresh || word.charged() == 0;
@@ -191,7 +200,6 @@ impl Worker {
         entry.has_begun = true;
         self.n_begun += 1;
         self.board.set_begun(self.slot, self.n_begun);
-        self.spill.begin_block(&self.board);
         execute(self, entry, &ledger, block, word);
         if entry.cursor.next_free(&ledger, |word| word.charged() == 0).is_none() {
             // This worker leaves the job: its last block may have been the job's.

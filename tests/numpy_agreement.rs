@@ -114,7 +114,7 @@ fn answers_are_those_of_numpy() {
     }
     let shown = wrong.iter().take(40).map(|line| format!("  {line}\n")).collect::<String>();
     assert!(wrong.is_empty(), "{} of {} cases differ:\n{shown}", wrong.len(), cases.cases.len());
-    assert_eq!(pool.stats().workers_lost, 0);
+    assert_eq!(pool.stats().workers_lost, 0, "{:?}", pool.stats());
 
     for refused in &cases.refused {
         let error = AnyArray::load_npy(&pool, folder.0.join(&refused.file)).unwrap_err();

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::acc::{Count, CountOp, Extrema, ExtremaOp, Spread, SpreadOp, Total};
 use super::super::dtype::Dtype;
-use super::super::kernel::simd::dispatch;
+use super::super::kernel::simd::{Target, dispatch};
 use super::super::tasks::{Columns, Lanes};
 use super::super::whole::{MEAN, TOTAL};
 use super::{along_on, flat, targets};
@@ -22,6 +22,11 @@ fn float() -> impl Strategy<Value = f64> {
         1 => Just(-0.0),
         1 => Just(5e-324),
     ]
+}
+
+/// The widest target of this machine.
+fn best() -> Target {
+    targets().next().unwrap_or(Target::Baseline)
 }
 
 /// Lengths about the chunks of the kernels.
@@ -89,7 +94,6 @@ proptest! {
         for target in targets() {
             let sums = along_on::<Total<f64>, f64>(target, TOTAL, &x, lanes);
             let vars = along_on::<Spread<f64>, f64>(target, VAR, &x, lanes);
-            let extremes = along_on::<Extrema<f64>, f64>(target, ExtremaOp::MIN, &x, lanes);
             prop_assert_eq!(sums.len(), lanes.n_outputs());
             for (at, sum) in sums.iter().enumerate() {
                 let line = line(at / inner, at % inner);
@@ -98,9 +102,36 @@ proptest! {
                 let alone = flat::<Spread<f64>, f64>(VAR, &line);
                 let (a, b) = (f64::spread_m2(&vars[at].spread), f64::spread_m2(&alone.spread));
                 prop_assert!(same(a, b, 10.0 * b), "{a} {b}");
-                let alone = flat::<Extrema<f64>, f64>(ExtremaOp::MIN, &line);
-                prop_assert_eq!(&extremes[at], &alone);
             }
+        }
+    }
+
+    #[test]
+    fn extremes_and_counts_of_an_axis_are_those_of_lines(
+        n in 1..150_usize, inner in 2..600_usize, nan_every in 1..5000_u64, seed: u64,
+    ) {
+        let lanes = Lanes { outer: 2, n, inner };
+        let mut noise = super::Noise(seed);
+        let mut make = || match noise.bits().is_multiple_of(nan_every) {
+            true => f64::NAN,
+            false => (noise.bits() % 9) as f64 - 4.0,
+        };
+        let x: Vec<f64> = (0..2 * n * inner).map(|_| make()).collect();
+        let lines: Vec<Vec<f64>> = (0..2 * inner)
+            .map(|at| (0..n).map(|k| x[(at / inner * n + k) * inner + at % inner]).collect())
+            .collect();
+        for op in [ExtremaOp::MIN, ExtremaOp::ARGMAX, ExtremaOp::PTP, ExtremaOp::ARGMIN.skipping_nan()] {
+            let found = along_on::<Extrema<f64>, f64>(best(), op, &x, lanes);
+            for (found, line) in found.iter().zip(&lines) {
+                // Columns look only for the extreme that is wanted.
+                let alone = flat::<Extrema<f64>, f64>(op, line);
+                prop_assert_eq!(found.index(op), alone.index(op));
+                prop_assert_eq!(found.value(op).map(f64::to_bits), alone.value(op).map(f64::to_bits));
+            }
+        }
+        let found = along_on::<Count, f64>(best(), CountOp::Nonzero, &x, lanes);
+        for (found, line) in found.iter().zip(&lines) {
+            prop_assert_eq!(found, &flat::<Count, f64>(CountOp::Nonzero, line));
         }
     }
 

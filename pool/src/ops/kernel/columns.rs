@@ -208,16 +208,18 @@ pub fn sum_integers<T: Integer>(
         let end = n_rows.min(row + WIDEN_EVERY);
         high.fill(0);
         low.fill(0);
-        for row in row..end {
-            let v = &x[row * stride..][..width];
-            for i in 0..width {
-                low[i] += v[i].low();
-            }
-            if T::HAS_HIGH {
+        if T::HAS_HIGH {
+            for row in row..end {
+                let v = &x[row * stride..][..width];
+                for i in 0..width {
+                    low[i] += v[i].low();
+                }
                 for i in 0..width {
                     high[i] += v[i].high();
                 }
             }
+        } else {
+            fold_rows(low, &x[row * stride..], stride, end - row, |low, v| low + v.low());
         }
         for i in 0..width {
             add(i, (i128::from(high[i]) << 32) + i128::from(low[i]));

@@ -38,8 +38,10 @@ fn main() -> ndpool::Result<()> {
         let mut victim = None;
         let call = saxpy(A, &x, &mut y).on_progress(|progress| {
             let is_midway = (1..progress.n_blocks).contains(&progress.blocks_done);
-            if let (true, None, Some(&pid)) = (is_midway, victim, pool.worker_pids().first()) {
-                // The worker may have gone by itself, which is just as good.
+            let pids = pool.worker_pids();
+            if is_midway && victim.is_none() && !pids.is_empty() {
+                let pid = pids[n_rounds % pids.len()];
+                // It may be gone already, which is just as good.
                 let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
                 victim = Some((pid, progress));
             }

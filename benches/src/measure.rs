@@ -1,13 +1,13 @@
 //! Samples taken in turns, and what they say.
 //!
 //! Both sides are measured in one run, one after the other, and who goes first alternates, so that what disturbs the
-//! machine disturbs both. The typical value is the median; below 10 ms it is the minimum, since there the noise of a
-//! machine is larger than what is asked.
+//! machine disturbs both. The typical value is the median; where the minimum is below 10 ms, it is the minimum, since
+//! there the noise of a machine is larger than what is asked.
 
 use crate::row::Skipped;
 use std::time::{Duration, Instant};
 
-/// Medians this short are noise.
+/// Medians of what is this short are noise.
 const SHORT_SECONDS: f64 = 10e-3;
 
 /// Times of one side, in seconds, sorted.
@@ -37,8 +37,8 @@ impl Sample {
 
     /// The median, or, if it is short, the minimum; seconds.
     pub fn typical(&self) -> f64 {
-        let median = self.quantile(0.5);
-        if median < SHORT_SECONDS { self.0[0] } else { median }
+        let minimum = self.0[0];
+        if minimum < SHORT_SECONDS { minimum } else { self.quantile(0.5) }
     }
 
     /// The distance between the quartiles; seconds.

@@ -1,7 +1,7 @@
 //! One line of the table.
 
 use crate::measure::Pair;
-use serde_json::json;
+use serde::Serialize;
 use std::fmt;
 
 /// What must hold for the row to be good.
@@ -23,7 +23,14 @@ pub enum Unit {
 }
 
 impl Unit {
-    fn from_seconds(self, seconds: f64) -> f64 {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Milliseconds => "ms",
+            Self::Microseconds => "µs",
+        }
+    }
+
+    fn of_seconds(self, seconds: f64) -> f64 {
         match self {
             Self::Milliseconds => seconds * 1e3,
             Self::Microseconds => seconds * 1e6,
@@ -33,10 +40,7 @@ impl Unit {
 
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Milliseconds => "ms",
-            Self::Microseconds => "µs",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -92,11 +96,11 @@ impl Question {
 impl Row {
     /// ndpool's time in the row's unit.
     fn ndpool(&self) -> f64 {
-        self.question.unit.from_seconds(self.pair.ndpool.typical())
+        self.question.unit.of_seconds(self.pair.ndpool.typical())
     }
 
     fn peer(&self) -> f64 {
-        self.question.unit.from_seconds(self.pair.peer.typical())
+        self.question.unit.of_seconds(self.pair.peer.typical())
     }
 
     fn ratio(&self) -> f64 {
@@ -111,35 +115,53 @@ impl Row {
         }
     }
 
-    /// One JSON object. `goal` is an upper limit of the field that `goal_of` names; a spread is the interquartile range
-    /// of the samples, in the row's unit.
-    pub fn to_json(&self) -> serde_json::Value {
-        let unit = self.question.unit;
-        let (goal, goal_of) = match self.question.goal {
+    /// One JSON object, on one line.
+    pub fn to_json(&self) -> String {
+        let Question { name, peer_name, unit, goal, .. } = self.question;
+        let (goal, goal_of) = match goal {
             Goal::Ratio(limit) => (limit, "ratio"),
             Goal::Time(limit) => (limit, "ndpool"),
         };
-        json!({
-            "name": self.question.name,
-            "ndpool": rounded(self.ndpool()),
-            "peer": rounded(self.peer()),
-            "peer_name": self.question.peer_name,
-            "ratio": rounded(self.ratio()),
-            "goal": goal,
-            "goal_of": goal_of,
-            "is_good": self.is_good(),
-            "unit": unit.to_string(),
-            "runs": self.pair.ndpool.len(),
-            "ndpool_spread": rounded(unit.from_seconds(self.pair.ndpool.spread())),
-            "peer_spread": rounded(unit.from_seconds(self.pair.peer.spread())),
-        })
+        let line = Line {
+            name,
+            ndpool: rounded(self.ndpool()),
+            peer: rounded(self.peer()),
+            peer_name,
+            ratio: rounded(self.ratio()),
+            goal,
+            unit: unit.name(),
+            runs: self.pair.ndpool.len(),
+            goal_of,
+            is_good: self.is_good(),
+            ndpool_spread: rounded(unit.of_seconds(self.pair.ndpool.spread())),
+            peer_spread: rounded(unit.of_seconds(self.pair.peer.spread())),
+        };
+        serde_json::to_string(&line).expect("numbers and strings can be written")
     }
+}
+
+/// A row as JSON: `goal` is an upper limit of the field that `goal_of` names; a spread is the distance between the
+/// quartiles of the runs, in the row's unit.
+#[derive(Debug, Serialize)]
+struct Line {
+    name: &'static str,
+    ndpool: f64,
+    peer: f64,
+    peer_name: &'static str,
+    ratio: f64,
+    goal: f64,
+    unit: &'static str,
+    runs: usize,
+    goal_of: &'static str,
+    is_good: bool,
+    ndpool_spread: f64,
+    peer_spread: f64,
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Question { name, peer_name, unit, goal, .. } = self.question;
-        let spread = |sample: &crate::Sample| unit.from_seconds(sample.spread());
+        let spread = |sample: &crate::Sample| unit.of_seconds(sample.spread());
         write!(
             f,
             "{name:<20} {:>9.2} {unit} ±{:<7.2} {:>9.2} {unit} ±{:<7.2} {:>6.3}  ",

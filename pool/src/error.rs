@@ -141,6 +141,25 @@ impl FailedBlocks {
 }
 
 /// An error of the pool, of an array or of a task.
+///
+/// # Example
+///
+/// ```
+/// use ndpool::{ErrorKind, Pool, task};
+///
+/// #[task]
+/// fn root(x: f64) -> Result<f64, String> {
+///     if x < 0.0 { Err(format!("no root of {x}")) } else { Ok(x.sqrt()) }
+/// }
+///
+/// ndpool::init();
+/// let pool = Pool::builder().workers(1).build()?;
+/// let error = pool.run(root(-1.0)).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Task);
+/// assert!(error.to_string().contains("no root of -1"));
+/// assert_eq!(error.failed_blocks().not_applied(), [0]);
+/// # Ok::<(), ndpool::Error>(())
+/// ```
 pub struct Error(Box<Repr>);
 
 struct Repr {

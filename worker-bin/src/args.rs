@@ -14,7 +14,7 @@ use ndpool::ops::dynamic::{Op, Options};
 ///
 /// Also the stock worker: a program that names `ndpool` as its worker program gets the built-in reductions from it.
 #[derive(Debug, Parser)]
-#[command(name = "ndpool", version, arg_required_else_help = true, after_help = CLI_EXAMPLES)]
+#[command(name = "ndpool", version, propagate_version = true, arg_required_else_help = true, after_help = CLI_EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -78,7 +78,7 @@ Examples:
   ndpool describe x.npy --workers 4 --repeat 10
   ndpool describe x.npy --json | jq .mean
 
-JSON: file, shape, dtype, count, nan_count, sum, mean, std, min, argmin, max, argmax, workers, seconds,
+JSON: file, shape, dtype, count, nan_count, sum, mean, std, min, argmin, max, argmax, workers, seconds, \
 bytes_per_second. Numbers read back to the same bits; argmin and argmax count elements in C order.";
 
 #[derive(Debug, Args)]
@@ -89,7 +89,7 @@ pub struct ReduceArgs {
     pub file: PathBuf,
 
     /// The reduction, by NumPy's name; norm1, norm2 and norminf are norm with that --ord
-    #[arg(long, value_name = "OP", value_parser = operation(), hide_possible_values = false)]
+    #[arg(long, value_name = "OP", value_parser = operation())]
     pub op: Operation,
 
     /// Reduce along this axis; -1 is the last [default: the whole array]
@@ -145,8 +145,9 @@ Examples:
   ndpool reduce x.npy --op dot --with y.npy
   ndpool reduce x.npy --op sum --workers 4 --repeat 10 --json
 
-JSON: op, axis, shape, value, seconds, bytes_per_second, workers, workers_lost, blocks_redone. The value is a number
-or nested lists, shape its shape; of describe, histogram and unique_counts both are objects with a member for each part.";
+JSON: op, axis, shape, value, seconds, bytes_per_second, workers, workers_lost, blocks_redone. The value \
+is a number or nested lists, shape its shape; of describe, histogram and unique_counts both are objects \
+with a member for each part.";
 
 #[derive(Debug, Args)]
 #[command(after_help = LS_EXAMPLES)]
@@ -161,8 +162,8 @@ Examples:
   ndpool ls
   ndpool ls --json | jq '.pools[] | select(.alive) | .pid'
 
-JSON: pools, a list of run, directory, alive, pid, program, started (seconds since 1970), age_seconds, bytes and
-segments, each of which has name, bytes and age_seconds. What is not known is null.";
+JSON: pools, a list of run, directory, alive, pid, program, started (seconds since 1970), age_seconds, \
+bytes and segments, each of which has name, bytes and age_seconds. What is not known is null.";
 
 #[derive(Debug, Args)]
 #[command(after_help = REAP_EXAMPLES)]

@@ -85,7 +85,7 @@ impl Nested<'_> {
     /// The parts along the first axis, if there is one.
     fn parts(&self) -> Option<impl ExactSizeIterator<Item = Nested<'_>>> {
         let (&n, shape) = self.shape.split_first()?;
-        let len = if n == 0 { 0 } else { self.numbers.len() / n };
+        let len = self.numbers.len().checked_div(n).unwrap_or(0);
         Some((0..n).map(move |i| Nested { shape, numbers: &self.numbers[i * len..(i + 1) * len] }))
     }
 }

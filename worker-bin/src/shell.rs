@@ -27,6 +27,7 @@ pub fn man(args: &ManArgs) -> Result<(), Failure> {
         })?,
     };
     let mut page = Vec::new();
-    Man::new(command).render(&mut page).map_err(Failure::Stdout)?;
+    let source = format!("ndpool {}", env!("CARGO_PKG_VERSION"));
+    Man::new(command).source(source).manual("ndpool").render(&mut page).map_err(Failure::Stdout)?;
     print(&String::from_utf8_lossy(&page))
 }

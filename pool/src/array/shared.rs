@@ -20,6 +20,21 @@ use crate::segment::Segment;
 ///
 /// An array may outlive the pool that made it and be passed to any pool of this process. In a child made by `fork` it cannot be
 /// used: its memory is not inherited.
+///
+/// # Example
+///
+/// ```
+/// ndpool::init();
+/// let pool = ndpool::Pool::builder().workers(1).build()?;
+/// let mut y = pool.zeros::<f64, _>((4, 3))?;
+/// y.view_mut().row_mut(0).fill(1.0);
+///
+/// let (upper, lower) = y.split_at_mut(1); // to be given to two calls
+/// assert_eq!((upper.shape(), lower.shape()), (&[1, 3][..], &[3, 3][..]));
+///
+/// assert_eq!(y.rows(..2).view().sum(), 3.0);
+/// # Ok::<(), ndpool::Error>(())
+/// ```
 pub struct SharedArray<T: Element, D: Dimension> {
     segment: Arc<Segment>,
     dim: D,
@@ -142,6 +157,21 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
     /// # Errors
     ///
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be written; what was there before is still there.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use ndarray::Ix1;
+    ///
+    /// ndpool::init();
+    /// let path = std::env::temp_dir().join(format!("save_npy-{}.npy", std::process::id()));
+    /// let pool = ndpool::Pool::builder().workers(1).build()?;
+    /// let x = pool.from_shape_fn(5, |i| i as f32)?;
+    /// x.save_npy(&path)?;
+    /// assert_eq!(pool.load_npy::<f32, Ix1>(&path)?.view(), x.view());
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), ndpool::Error>(())
+    /// ```
     pub fn save_npy(&self, path: impl AsRef<Path>) -> Result<()> {
         super::save::save_npy(self.view(), path.as_ref())
     }

@@ -37,9 +37,10 @@ impl<'a> Ledger<'a> {
         BlockWord::from_bits(self.words[block].load(Ordering::Acquire))
     }
 
-    /// The word of a block if it can be claimed now.
+    /// The word of a block if it can be claimed now. A block that the job does not have cannot: the cursor of a worker that
+    /// was paused in a larger job of the same arena points beyond the words of the smaller one that came after.
     pub(crate) fn peek_free(&self, block: usize) -> Option<BlockWord> {
-        let word = BlockWord::from_bits(self.words[block].load(Ordering::Relaxed));
+        let word = BlockWord::from_bits(self.words.get(block)?.load(Ordering::Relaxed));
         (word.state() == State::Free && word.is_of(self.sequence)).then_some(word)
     }
 
@@ -244,6 +245,18 @@ mod tests {
         assert!(old.advance(0, held, held.with_state(State::Done)).is_err());
         assert_eq!(old.cancel(), 0);
         assert!(new.claim(0, 1).is_some());
+    }
+
+    #[test]
+    fn a_cursor_of_a_larger_job_finds_nothing_in_the_smaller_one_that_followed() {
+        let memory = words(8);
+        let mut cursor = Cursor::new(1, 2, 8);
+        let shrunk = Ledger::new(&memory[..3], 1);
+        shrunk.publish();
+        let newer = Ledger::new(&memory[..3], 2);
+        newer.publish();
+        assert!(cursor.claim(&shrunk, 1, |_| true).is_none());
+        assert!(newer.peek_free(7).is_none());
     }
 
     #[test]

@@ -120,6 +120,22 @@ impl Pool {
     ///
     /// Nobody changes or truncates the file while the array, or a job that reads it, exists: a changed file is a
     /// data race, and a shortened one ends whoever reads it with SIGBUS.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use ndarray::{Ix1, array};
+    ///
+    /// ndpool::init();
+    /// let path = std::env::temp_dir().join(format!("mmap_npy-{}.npy", std::process::id()));
+    /// let pool = ndpool::Pool::builder().workers(1).build()?;
+    /// pool.from_array(&array![1.0, 2.0, 4.0])?.save_npy(&path)?;
+    /// // SAFETY: nobody else knows the file.
+    /// let x = unsafe { pool.mmap_npy::<f64, Ix1>(&path) }?;
+    /// assert_eq!(pool.run(ndpool::ops::sum(&x))?, 7.0);
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), ndpool::Error>(())
+    /// ```
     #[expect(unsafe_code, reason = "the promise is passed on to the caller")]
     pub unsafe fn mmap_npy<T: Element, D: Dimension>(
         &self,

@@ -16,6 +16,25 @@ use std::task::{Context, Poll};
 /// It may be joined, polled as a `Future` of any executor, cancelled, dropped, which cancels and does not wait,
 /// or forgotten: the arrays stay leased until no worker can touch them, and whoever wants them next waits for
 /// that. It may outlive its pool; it then ends with an error.
+///
+/// # Example
+///
+/// ```
+/// use ndpool::{Pool, ops};
+///
+/// ndpool::init();
+/// let pool = Pool::builder().workers(2).build()?;
+/// let x = pool.full(10_000, 0.5)?;
+/// let mut job = pool.submit(ops::sum(&x))?;
+/// let sum = loop {
+///     match job.try_join() {
+///         Ok(result) => break result?,
+///         Err(unfinished) => job = unfinished, // other work, in between
+///     }
+/// };
+/// assert_eq!(sum, 5_000.0);
+/// # Ok::<(), ndpool::Error>(())
+/// ```
 #[must_use = "dropping a job cancels it"]
 pub struct Job<'a, R> {
     /// `None` once the result was taken.
@@ -85,6 +104,10 @@ impl<'a, R: 'a> Job<'a, R> {
     /// # Errors
     ///
     /// The job, to be tried again.
+    ///
+    /// # Panics
+    ///
+    /// If the job's result was taken before, by polling it to its end.
     pub fn try_join(mut self) -> Result<Result<R>, Self> {
         if self.is_finished() {
             Ok(self.take().expect("the result of a job is taken once"))

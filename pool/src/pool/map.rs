@@ -90,6 +90,19 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
     }
 
     /// Gives results as they come, each with the number of its call.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use ndpool::{Pool, call};
+    ///
+    /// ndpool::init();
+    /// let pool = Pool::builder().workers(2).build()?;
+    /// for (i, result) in pool.map((0..100).map(|x: u64| call(|x: u64| x * x, x))).unordered() {
+    ///     assert_eq!(result?, (i * i) as u64);
+    /// }
+    /// # Ok::<(), ndpool::Error>(())
+    /// ```
     pub fn unordered(self) -> Unordered<'p, 'a, I, R> {
         Unordered { map: self }
     }
@@ -100,6 +113,18 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
     /// # Errors
     ///
     /// That of the first call that failed; what is in flight then is cancelled.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use ndpool::{Pool, call, merge::Sum};
+    ///
+    /// ndpool::init();
+    /// let pool = Pool::builder().workers(2).build()?;
+    /// let total = pool.map((0..100).map(|x: u64| call(|x: u64| Sum(x), x))).merged()?;
+    /// assert_eq!(total, Some(Sum(4_950)));
+    /// # Ok::<(), ndpool::Error>(())
+    /// ```
     pub fn merged(self) -> Result<Option<R>>
     where
         R: Merge,

@@ -8,7 +8,7 @@
 //!   ndpool manifest 1
 //!   run=7f3a5c0d9e2b4816
 //!   pid=4711
-//!   program=/home/ada/heat
+//!   program=/opt/heat/bin/heat
 //!   started=1763805600
 //!   boot=3e9a…
 //!   pid_namespace=pid:[4026531836]

@@ -37,7 +37,7 @@ pub(crate) use attach::{Access, Attachment, Locator, Place, attach};
 pub use backing::Backing;
 pub(crate) use block::{Fill, Segment};
 pub use dtype::DType;
-pub use names::RunId;
+pub use names::{ParseRunIdError, RunId};
 pub use npy::NpyError;
 pub(crate) use npy::{Header, write_header};
 pub(crate) use reap::reap_run_when_free;

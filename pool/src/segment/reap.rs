@@ -69,6 +69,16 @@ pub struct SegmentInfo {
 /// # Errors
 ///
 /// If a directory cannot be read; one that is not there is empty.
+///
+/// # Example
+///
+/// ```
+/// for run in ndpool::list()? {
+///     let state = if run.alive { "alive" } else { "dead" };
+///     println!("{} ({state}): {} segments, {} bytes", run.run, run.segments.len(), run.len_bytes());
+/// }
+/// # Ok::<(), ndpool::Error>(())
+/// ```
 pub fn list() -> Result<Vec<RunInfo>> {
     list_in(&usual_directories())
 }

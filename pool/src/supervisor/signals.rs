@@ -9,8 +9,11 @@ use super::core::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::signal;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread::{self, ThreadId};
 
 static POOLS: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
+/// The thread that cleans up because a signal ends the program.
+static ENDING: OnceLock<ThreadId> = OnceLock::new();
 static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
 
 /// Has a signal shut this pool down.
@@ -32,8 +35,20 @@ pub(crate) fn watch_signals(core: &Arc<Core>) -> Result<()> {
     Ok(())
 }
 
+/// Never returns once a signal ends the program, except on the thread that cleans up: whoever uses a pool then must
+/// neither see its jobs cancelled and go on to exit with a code of its own, nor end the process half cleaned up.
+pub(super) fn wait_if_program_ends() {
+    if ENDING.get().is_some_and(|cleaner| *cleaner != thread::current().id()) {
+        loop {
+            thread::park();
+        }
+    }
+}
+
 /// Runs on the thread of `ctrlc`, where everything is allowed.
 fn on_signal() {
+    // Before anything that other threads could notice.
+    let _ = ENDING.set(thread::current().id());
     let pools = std::mem::take(&mut *POOLS.lock().unwrap_or_else(PoisonError::into_inner));
     for core in pools.iter().filter_map(Weak::upgrade) {
         core.shut_down();

@@ -95,6 +95,7 @@ impl Worker {
     fn run(&mut self) {
         let mut entries: Vec<Option<JobEntry>> = (0..N_JOBS).map(|_| None).collect();
         self.board.set_running(self.slot, 0);
+        let mut idle_since = Instant::now();
         loop {
             let epoch = self.board.epoch().now();
             let mut has_worked = false;
@@ -105,9 +106,10 @@ impl Worker {
                 return;
             }
             if has_worked {
+                idle_since = Instant::now();
                 self.board.set_idle_since(self.slot, clock::monotonic_nanos());
             }
-            if !self.spin(epoch) {
+            if !self.spin(epoch, idle_since) {
                 let board = Arc::clone(&self.board);
                 board.bed(self.slot).park_unless(board.epoch(), epoch, || self.must_end());
             }
@@ -115,9 +117,11 @@ impl Worker {
     }
 
     /// Waits for the epoch to move on; whether it did within the time to spin.
-    fn spin(&self, seen: u32) -> bool {
-        let start = Instant::now();
-        loop {
+    ///
+    /// The time runs from the worker's last block, not from the last news: who is always too late for the blocks of
+    /// small jobs goes to sleep, and leaves the processor to those that are not.
+    fn spin(&self, seen: u32, idle_since: Instant) -> bool {
+        while idle_since.elapsed() < self.idle_spin {
             // Reading the clock takes longer than a look at the epoch: many looks to one reading.
             for _ in 0..64 {
                 if self.board.epoch().now() != seen {
@@ -125,10 +129,8 @@ impl Worker {
                 }
                 std::hint::spin_loop();
             }
-            if start.elapsed() >= self.idle_spin {
-                return false;
-            }
         }
+        false
     }
 
     /// Takes one block of every open job; whether there was any.
@@ -179,6 +181,9 @@ impl Worker {
         }
         let arena = Rc::clone(&entry.arena);
         let ledger = arena.ledger(entry.sequence, entry.n_blocks);
+        // Before the claim: a sweep punches out what the board says the held block has spilled, and between a claim and a
+        // later word on the board that would be the last block's result, which is committed.
+        self.spill.begin_block(&self.board);
         // Only a fresh worker takes what has killed others before, and takes it first.
         let is_fresh = self.n_begun == 0;
         let wanted = |word: BlockWord| is_fresh || word.charged() == 0;
@@ -195,7 +200,6 @@ impl Worker {
         entry.has_begun = true;
         self.n_begun += 1;
         self.board.set_begun(self.slot, self.n_begun);
-        self.spill.begin_block(&self.board);
         execute(self, entry, &ledger, block, word);
         if entry.cursor.next_free(&ledger, |word| word.charged() == 0).is_none() {
             // This worker leaves the job: its last block may have been the job's.

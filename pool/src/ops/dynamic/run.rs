@@ -1,4 +1,7 @@
 //! Running operations.
+//!
+//! What names every operation for every element type is `#[inline]`: it is compiled where it is used, and not into
+//! this library, which would take minutes for everyone.
 
 use std::fmt;
 
@@ -29,6 +32,7 @@ pub type Values = Vec<(&'static str, AnyValue)>;
 ///
 /// [`ErrorKind::InvalidArgument`] if the operation does not exist for the element type or along an axis, or takes two
 /// arrays; else those of the function of [`ops`](crate::ops) that it names.
+#[inline]
 pub fn run(pool: &Pool, x: &AnyArray, op: Op, options: &Options) -> Result<Values> {
     Runner::new(pool).run(x, op, options)
 }
@@ -65,6 +69,7 @@ impl<'p> Runner<'p> {
     /// # Errors
     ///
     /// As for [`run`].
+    #[inline]
     pub fn run(&mut self, x: &AnyArray, op: Op, options: &Options) -> Result<Values> {
         if op.takes_two() {
             let message = format!("`{op}` takes two arrays");
@@ -98,6 +103,7 @@ impl<'p> Runner<'p> {
     ///
     /// [`ErrorKind::InvalidArgument`] if the operation takes one array, or the element types differ; else those of the
     /// function of [`ops`](crate::ops) that it names.
+    #[inline]
     pub fn run_two(&mut self, x: &AnyArray, y: &AnyArray, op: Op) -> Result<Values> {
         macro_rules! of_one_type {
             ($($variant:ident)*) => {

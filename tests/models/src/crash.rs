@@ -1,0 +1,90 @@
+use crate::world::{BLOCK_ROWS, Fuel, World, check};
+use loom::sync::Arc;
+use loom::thread;
+
+/// When the supervisor sweeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The dead worker is waited for, then swept: the product's order.
+    WaitThenSweep,
+    /// Swept on suspicion, while the worker may still run: must fail.
+    SweepThenWait,
+}
+
+/// Steps of a worker in one block: claim, copy in, result, *staged*, write back, *done*.
+const BLOCK_STEPS: usize = 2 * BLOCK_ROWS + 4;
+
+/// *Goal:* `x += 1` in place counts once for every row, wherever the worker that runs it dies.
+///
+/// *Actors:* worker 0, which dies after `k` of its steps, for every `k` from none to all: claim, copy in row by row, result,
+/// *staged*, write back row by row, *done*; worker 1, which lives and helps; the supervisor, which waits for worker 0, sweeps
+/// it, and fills its slot again.
+///
+/// *What would break it:* writing back before *staged*; a sweep that frees a staged block, or finishes a claimed one;
+/// staging buffers that workers share; sweeping before the worker was waited for ([`Order::SweepThenWait`]).
+pub fn a_death_after_any_step_counts_once(n_blocks: usize, max_preemptions: usize, order: Order) {
+    let first_steps = if order == Order::WaitThenSweep { 0 } else { BLOCK_STEPS };
+    for n_steps in first_steps..=n_blocks * BLOCK_STEPS + 1 {
+        check(max_preemptions, move || {
+            let world = Arc::new(World::new(n_blocks, 2));
+            world.ledger(7).publish();
+            let mortal = {
+                let world = Arc::clone(&world);
+                thread::spawn(move || {
+                    world.serve(&world.ledger(7), 0, &Fuel::of(n_steps));
+                })
+            };
+            let helper = {
+                let world = Arc::clone(&world);
+                thread::spawn(move || world.serve(&world.ledger(7), 1, &Fuel::endless()).unwrap())
+            };
+            let ledger = world.ledger(7);
+            match order {
+                Order::WaitThenSweep => {
+                    mortal.join().unwrap();
+                    world.sweep(&ledger, 0);
+                }
+                Order::SweepThenWait => {
+                    world.sweep(&ledger, 0);
+                    mortal.join().unwrap();
+                    world.sweep(&ledger, 0);
+                }
+            }
+            world.serve(&ledger, 0, &Fuel::endless()).unwrap();
+            helper.join().unwrap();
+            world.assert_all_applied_once(&ledger);
+        });
+    }
+}
+
+/// *Goal:* the death of the second worker in a row is no different from that of the first; attempts add up.
+///
+/// *Actors:* two workers, both of which die: one after `k` steps, the other after `l`, for all `k` and `l` within one block.
+/// The supervisor sweeps each once it was waited for, in either order of deaths, and runs what is left.
+///
+/// *What would break it:* a sweep that touches blocks of another worker than the dead one, or a staged block that is finished
+/// from another worker's buffer.
+pub fn two_deaths_count_once() {
+    for first in 0..=BLOCK_STEPS {
+        for second in 0..=BLOCK_STEPS {
+            check(1, move || {
+                let world = Arc::new(World::new(1, 2));
+                world.ledger(7).publish();
+                let workers = [first, second].into_iter().enumerate().map(|(worker, n_steps)| {
+                    let world = Arc::clone(&world);
+                    thread::spawn(move || {
+                        world.serve(&world.ledger(7), worker, &Fuel::of(n_steps));
+                    })
+                });
+                let ledger = world.ledger(7);
+                for (worker, thread) in workers.collect::<Vec<_>>().into_iter().enumerate() {
+                    thread.join().unwrap();
+                    world.sweep(&ledger, worker);
+                }
+                assert!(ledger.load(0).charged() <= 2);
+                world.serve(&ledger, 0, &Fuel::endless()).unwrap();
+                world.assert_all_applied_once(&ledger);
+            });
+        }
+    }
+}

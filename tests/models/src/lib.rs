@@ -1,0 +1,27 @@
+//! Models of the job ledger and of the doorbell, for loom: every interleaving of a few threads, up to a bound on preemptions,
+//! and every value that the memory model lets a load return.
+//!
+//! The code under test is the product's own: `pool/src/job/{word,ledger,doorbell}.rs`, compiled here against loom's atomics and
+//! a futex made of them ([`sys`]). What the models add is the part of worker and supervisor around these files, step by step
+//! as `pool/src/job/README.md` numbers it. A model is a plain function, so that `cargo doc` lists them; `tests/models.rs` calls
+//! each from a test. Some take the order of steps as a parameter: a test shows that the wrong order is found out.
+//!
+//! Which change of the product code makes which model fail: README.md.
+#![allow(dead_code, reason = "the files under test are included whole, the models use a part of each")]
+
+mod job;
+mod sys;
+mod world;
+
+/// Claiming and committing.
+pub mod claim;
+/// Time limits against commits.
+pub mod condemn;
+/// Death of a worker after any of its steps.
+pub mod crash;
+/// The memory of one job used for the next.
+pub mod reuse;
+/// Sweeping while others claim and cancel.
+pub mod sweep;
+/// Sleeping and waking.
+pub mod wake;

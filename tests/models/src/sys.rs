@@ -1,0 +1,142 @@
+//! What `sys::primitive` of the product offers, made of loom's parts.
+
+/// Atomics and the futex, with the names and the promises of the product's module.
+pub(crate) mod primitive {
+    use loom::sync::atomic;
+    use loom::sync::{Condvar, Mutex};
+    use std::time::Duration;
+
+    pub(crate) use loom::sync::atomic::fence;
+    pub(crate) use std::sync::atomic::Ordering;
+
+    /// Has loom try every order of the accesses to one word.
+    ///
+    /// Its search remembers the last access to an object alone. If one thread loads, another loads too and then stores, the
+    /// first load is forgotten by then, and *store before load* is never tried. Counting is a change, and is not forgotten.
+    /// The count is relaxed: it orders nothing.
+    struct Turns(atomic::AtomicU32);
+
+    impl Turns {
+        fn new() -> Self {
+            Self(atomic::AtomicU32::new(0))
+        }
+
+        fn take(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A word of a ledger.
+    pub(crate) struct AtomicU64 {
+        turns: Turns,
+        word: atomic::AtomicU64,
+    }
+
+    impl AtomicU64 {
+        pub(crate) fn new(value: u64) -> Self {
+            Self { turns: Turns::new(), word: atomic::AtomicU64::new(value) }
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> u64 {
+            self.turns.take();
+            self.word.load(order)
+        }
+
+        pub(crate) fn store(&self, value: u64, order: Ordering) {
+            self.turns.take();
+            self.word.store(value, order);
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            current: u64,
+            new: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            self.turns.take();
+            self.word.compare_exchange(current, new, success, failure)
+        }
+    }
+
+    /// A word on which threads can sleep.
+    ///
+    /// Loom takes a sequentially consistent access for one that acquires and releases, and would report wake-ups as lost that
+    /// are not. Such accesses stand between two fences here, which loom does know; the weaker ones are loom's own.
+    pub(crate) struct AtomicU32 {
+        turns: Turns,
+        word: atomic::AtomicU32,
+        /// What the kernel keeps: how many sleep. Its lock is that of the futex's queue.
+        queue: Mutex<u32>,
+        woken: Condvar,
+    }
+
+    impl AtomicU32 {
+        pub(crate) fn new(value: u32) -> Self {
+            Self {
+                turns: Turns::new(),
+                word: atomic::AtomicU32::new(value),
+                queue: Mutex::new(0),
+                woken: Condvar::new(),
+            }
+        }
+
+        fn access<R>(&self, order: Ordering, access: impl FnOnce(Ordering) -> R) -> R {
+            self.turns.take();
+            if order != Ordering::SeqCst {
+                return access(order);
+            }
+            fence(Ordering::SeqCst);
+            let result = access(Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            result
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> u32 {
+            self.access(order, |order| self.word.load(order))
+        }
+
+        pub(crate) fn store(&self, value: u32, order: Ordering) {
+            self.access(order, |order| self.word.store(value, order));
+        }
+
+        pub(crate) fn swap(&self, value: u32, order: Ordering) -> u32 {
+            self.access(order, |order| self.word.swap(value, order))
+        }
+
+        pub(crate) fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+            self.access(order, |order| self.word.fetch_add(value, order))
+        }
+
+        pub(crate) fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
+            self.access(order, |order| self.word.fetch_sub(value, order))
+        }
+    }
+
+    /// Sleeps until woken, unless the word no longer has the value. There is no time in a model: a timeout would hide a
+    /// wake-up that was lost, so it never passes.
+    pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, _timeout: Option<Duration>) {
+        let mut n_asleep = word.queue.lock().unwrap();
+        // The kernel looks at the word behind a full barrier, with the queue locked.
+        if word.load(Ordering::SeqCst) != expected {
+            return;
+        }
+        *n_asleep += 1;
+        n_asleep = word.woken.wait(n_asleep).unwrap();
+        *n_asleep -= 1;
+    }
+
+    /// Wakes up to `n` sleepers and returns how many there were.
+    pub(crate) fn futex_wake(word: &AtomicU32, n: u32) -> u32 {
+        let n_asleep = word.queue.lock().unwrap();
+        let n_woken = n.min(*n_asleep);
+        if n >= *n_asleep {
+            word.woken.notify_all();
+        } else {
+            for _ in 0..n_woken {
+                word.woken.notify_one();
+            }
+        }
+        n_woken
+    }
+}

@@ -1,0 +1,105 @@
+//! Goal: the ledger and the doorbell keep their promises in every interleaving. Method: loom; each test runs one model of this
+//! crate, where its goal, its actors and what would break it are written down.
+//!
+//! Tests that end in `is_found_out` run a model with its steps in a wrong order: they show that the model can fail.
+
+use ndpool_models::crash::Order;
+use ndpool_models::sweep::Afterwards;
+use ndpool_models::{claim, condemn, crash, reuse, sweep, wake};
+
+#[test]
+fn each_block_runs_once_and_its_result_is_seen() {
+    claim::each_block_runs_once_and_its_result_is_seen();
+}
+
+#[test]
+fn a_block_given_back_carries_over_what_was_written() {
+    claim::a_block_given_back_carries_over_what_was_written();
+}
+
+#[test]
+fn a_condemned_worker_commits_nothing() {
+    condemn::a_condemned_worker_commits_nothing();
+}
+
+#[test]
+fn a_condemnation_in_the_middle_of_a_sweep_is_swept() {
+    condemn::a_condemnation_in_the_middle_of_a_sweep_is_swept();
+}
+
+#[test]
+fn a_death_after_any_step_counts_once() {
+    crash::a_death_after_any_step_counts_once(1, 2, Order::WaitThenSweep);
+}
+
+#[test]
+fn a_death_in_any_step_of_two_blocks_counts_once() {
+    crash::a_death_after_any_step_counts_once(2, 1, Order::WaitThenSweep);
+}
+
+#[test]
+#[should_panic]
+fn a_sweep_before_the_wait_is_found_out() {
+    crash::a_death_after_any_step_counts_once(1, 2, Order::SweepThenWait);
+}
+
+#[test]
+fn two_deaths_count_once() {
+    crash::two_deaths_count_once();
+}
+
+#[test]
+fn everything_ends_whoever_comes_first() {
+    sweep::everything_ends_whoever_comes_first(Afterwards::CancelFreed);
+}
+
+#[test]
+#[should_panic(expected = "assertion")]
+fn a_freed_block_of_a_cancelled_job_is_found_out() {
+    sweep::everything_ends_whoever_comes_first(Afterwards::LeaveFreed);
+}
+
+#[test]
+fn a_freed_block_carries_over_what_the_sweeper_did() {
+    sweep::a_freed_block_carries_over_what_the_sweeper_did();
+}
+
+#[test]
+fn a_paused_worker_does_no_harm_to_a_larger_job() {
+    reuse::a_paused_worker_does_no_harm_to_the_next_job(3);
+}
+
+#[test]
+fn a_paused_worker_does_no_harm_to_a_smaller_job() {
+    reuse::a_paused_worker_does_no_harm_to_the_next_job(1);
+}
+
+#[test]
+fn a_waiter_does_not_miss_the_last_commit() {
+    wake::no_waiter_misses_the_last_commit(1);
+}
+
+#[test]
+fn two_waiters_do_not_miss_the_last_commit() {
+    wake::no_waiter_misses_the_last_commit(2);
+}
+
+#[test]
+fn no_worker_sleeps_through_a_publication() {
+    wake::no_worker_sleeps_through_a_publication();
+}
+
+#[test]
+fn no_worker_sleeps_through_the_wish_that_it_end() {
+    wake::no_worker_sleeps_through_the_wish_that_it_end();
+}
+
+#[test]
+fn no_wake_up_is_spent_on_a_swept_worker() {
+    wake::no_wake_up_is_spent_on_a_swept_worker();
+}
+
+#[test]
+fn a_wake_up_spent_on_a_dead_worker_is_repeated() {
+    wake::a_wake_up_spent_on_a_dead_worker_is_repeated();
+}

@@ -13,7 +13,13 @@ use std::time::Duration;
 
 /// Hangs in some blocks, in the first attempts.
 #[task]
-fn hangs(block: &Block, gate: &str, which: &[usize], attempts: u32, mut x: ArrayViewMut1<i64>) -> Concat<u32> {
+fn hangs(
+    block: &Block,
+    gate: &str,
+    which: &[usize],
+    attempts: u32,
+    mut x: ArrayViewMut1<i64>,
+) -> Concat<u32> {
     x += 1;
     if which.contains(&block.index()) && block.attempt() < attempts {
         Gate::pass(gate);
@@ -104,7 +110,8 @@ fn past_its_deadline_a_job_ends_with_a_list() {
     let pool = Pool::builder().workers(1).build().unwrap();
     let gate = Gate::new();
     let mut x = pool.zeros::<i64, _>(20).unwrap();
-    let error = pool.run(hangs(gate.name(), &[4], u32::MAX, &mut x).block_rows(2).deadline(LIMIT)).unwrap_err();
+    let error =
+        pool.run(hangs(gate.name(), &[4], u32::MAX, &mut x).block_rows(2).deadline(LIMIT)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
     let blocks = error.failed_blocks();
     assert!(error.to_string().contains("deadline of 60ms"), "{error}");
@@ -113,7 +120,10 @@ fn past_its_deadline_a_job_ends_with_a_list() {
     assert_eq!(applied, (0..applied.len()).collect::<Vec<_>>(), "one worker goes from front to back");
     assert!(applied.len() <= 4 && blocks.torn.is_empty(), "{blocks:?}");
     if gate.n_arrived() == 1 {
-        assert_eq!((blocks.failed.as_slice(), blocks.not_run.as_slice()), ([4..5].as_slice(), [5..10].as_slice()));
+        assert_eq!(
+            (blocks.failed.as_slice(), blocks.not_run.as_slice()),
+            ([4..5].as_slice(), [5..10].as_slice())
+        );
     }
     for (i, &v) in x.view().iter().enumerate() {
         assert_eq!(v, i64::from(applied.contains(&(i / 2))), "row {i}");
@@ -125,7 +135,10 @@ fn past_its_deadline_a_job_ends_with_a_list() {
     assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
     if gate.n_arrived() == 1 {
         let blocks = error.failed_blocks();
-        assert_eq!((blocks.torn.as_slice(), blocks.not_run.as_slice()), ([1..2].as_slice(), [2..4].as_slice()));
+        assert_eq!(
+            (blocks.torn.as_slice(), blocks.not_run.as_slice()),
+            ([1..2].as_slice(), [2..4].as_slice())
+        );
     }
     pool.run(add(&mut y)).unwrap();
 }
@@ -201,13 +214,15 @@ impl Drop for Script {
 #[ndpool::test]
 fn a_program_that_never_says_hello_is_given_up() {
     let _watchdog = watchdog();
+    const MARK: &str = "NDPOOL_TESTS_MARK";
     let silent = Script::new("silent", "exec sleep 3600");
     let error =
-        Pool::builder().workers(2).worker_program(&silent.0).start_deadline(LIMIT).build().unwrap_err();
+        Pool::builder().workers(2).worker_program(&silent.0).env(MARK, &silent.0).start_deadline(LIMIT).build();
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Start);
     assert!(error.to_string().contains("did not say hello within 60ms"), "{error}");
     assert!(error.hint().unwrap().contains("ndpool::init()"), "{error}");
-    assert_eq!(ndpool_tests::processes_of("NDPOOL_SUPERVISOR", &std::process::id().to_string()), [0; 0]);
+    assert_eq!(ndpool_tests::processes_of(MARK, silent.0.to_str().unwrap()), [0; 0]);
 }
 
 #[ndpool::test]
@@ -283,7 +298,8 @@ fn options_reach_the_workers() {
         .idle_spin(Duration::ZERO)
         .build()
         .unwrap();
-    let variable = |name: &str| pool.run(call(|name: String| std::env::var(name).ok(), name.to_owned())).unwrap();
+    let variable =
+        |name: &str| pool.run(call(|name: String| std::env::var(name).ok(), name.to_owned())).unwrap();
     assert_eq!(variable("NDPOOL_TESTS_COLOUR").as_deref(), Some("mauve"));
     assert_eq!(variable("RAYON_NUM_THREADS").as_deref(), Some("3"));
     assert_eq!(variable("OMP_NUM_THREADS").as_deref(), Some("3"));
@@ -297,7 +313,10 @@ fn options_reach_the_workers() {
 fn the_last_of_several_failures_to_start_is_told() {
     let _watchdog = watchdog();
     let gate = Gate::new();
-    let script = Script::new("once", &format!("if mkdir {0}/once; then exec sleep 3600; fi; echo gone >&2; exit 9", gate.name()));
+    let script = Script::new(
+        "once",
+        &format!("if mkdir {0}/once; then exec sleep 3600; fi; echo gone >&2; exit 9", gate.name()),
+    );
     let error = Pool::builder()
         .workers(1)
         .stderr(Stderr::Keep)

@@ -78,10 +78,13 @@ pub(crate) struct Hello {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
     /// The answer to its [`Hello`]: the worker serves from here on.
-    Welcome(Welcome),
+    Welcome(Box<Welcome>),
     /// End once no block is held.
     Shutdown,
 }
+
+/// Exit code of a worker that cannot serve; its stderr says why.
+pub(crate) const EXIT_CANNOT_SERVE: i32 = 71;
 
 /// What a worker needs to serve.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -215,7 +215,7 @@ pub use num_complex;
 /// What can go wrong.
 mod error;
 
-/// The operating system; the only unsafe code, but for named exceptions.
+/// The operating system; all unsafe code, but for named exceptions.
 mod sys;
 
 /// Named blocks of shared memory and who owns them.

@@ -185,6 +185,12 @@ impl Board {
         self.header().open.load(Ordering::Acquire)
     }
 
+    /// Whether an entry has room for such a locator.
+    pub(crate) fn has_room_for(locator: &Locator) -> bool {
+        // Numbers in it may grow by some digits.
+        postcard::to_stdvec(locator).is_ok_and(|bytes| bytes.len() + 40 <= LOCATOR_WORDS * 8)
+    }
+
     /// Opens a job's entry; workers may look into its arena from now on.
     ///
     /// # Panics
@@ -223,7 +229,9 @@ impl Board {
         let entry = self.job(index);
         let len = (entry.locator_len.load(Ordering::Relaxed) as usize).min(LOCATOR_WORDS * 8);
         let bytes = load_bytes(&entry.locator, len);
-        let words_capacity = entry.words_capacity.load(Ordering::Acquire) as usize;
+        let words_capacity = entry.words_capacity.load(Ordering::Relaxed) as usize;
+        // Acquire: the look at the sequence below comes after the loads above; pairs with the fence in `close`.
+        fence(Ordering::Acquire);
         if self.open_job(index).as_ref() != Some(job) {
             return None;
         }

@@ -115,6 +115,7 @@ pub(crate) const EDGES: &[(State, State, Actor)] = &[
     (State::Condemned, State::Failed, Actor::Sweeper),
     (State::Staged, State::Done, Actor::Worker),
     (State::Staged, State::Done, Actor::Sweeper),
+    (State::Staged, State::Failed, Actor::Sweeper),
 ];
 
 /// The value of a block's word.

@@ -24,7 +24,6 @@ mod builtin;
 mod call;
 mod describe;
 mod dtype;
-/// The same functions, chosen by name and element type at run time.
 pub mod dynamic;
 mod element;
 mod histogram;

@@ -216,7 +216,7 @@ where
     spread(x, SpreadOp { ddof, root: true, skip_nan: false })
 }
 
-/// Standard deviation of all elements that are not NaN, as `numpy.nanstd`; see [`std`]. Without degrees of freedom left: NaN.
+/// Standard deviation of all elements that are not NaN, as `numpy.nanstd`; see [`std()`]. Without degrees of freedom left: NaN.
 ///
 /// # Example
 /// ```

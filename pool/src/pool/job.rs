@@ -27,11 +27,10 @@ use std::task::{Context, Poll};
 /// let x = pool.full(10_000, 0.5)?;
 /// let mut job = pool.submit(ops::sum(&x))?;
 /// let sum = loop {
-///     // Other work, in between.
-///     job = match job.try_join() {
+///     match job.try_join() {
 ///         Ok(result) => break result?,
-///         Err(job) => job,
-///     };
+///         Err(unfinished) => job = unfinished, // other work, in between
+///     }
 /// };
 /// assert_eq!(sum, 5_000.0);
 /// # Ok::<(), ndpool::Error>(())
@@ -105,6 +104,10 @@ impl<'a, R: 'a> Job<'a, R> {
     /// # Errors
     ///
     /// The job, to be tried again.
+    ///
+    /// # Panics
+    ///
+    /// If the job's result was taken before, by polling it to its end.
     pub fn try_join(mut self) -> Result<Result<R>, Self> {
         if self.is_finished() {
             Ok(self.take().expect("the result of a job is taken once"))

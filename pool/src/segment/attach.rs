@@ -14,8 +14,8 @@ use super::layout::{Control, Kind, PAGE_BYTES};
 use super::names::RunId;
 use super::storage::map_refused;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::host;
 use crate::sys::map::Mapping;
+use crate::sys::{host, shm};
 
 /// Where the bytes of a segment, or of a user's mapped file, are found, and how they are known to be the right ones.
 ///
@@ -131,6 +131,12 @@ impl Attachment {
     /// Writes bytes of the data through the file, so that the mapping can stay read-only.
     pub(crate) fn write_at(&self, offset: usize, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, (self.data_offset + offset) as u64)
+    }
+
+    /// Gives the memory of a range of the data back.
+    pub(crate) fn punch(&self, offset: usize, len: usize) -> io::Result<()> {
+        let len = len.next_multiple_of(PAGE_BYTES);
+        shm::punch(&self.file, (self.data_offset + offset) as u64, len as u64)
     }
 
     /// The mapping alone, for memory that is shared for good.

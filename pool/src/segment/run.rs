@@ -176,7 +176,8 @@ impl Run {
         let live = self.live_bytes.fetch_sub(charged, Ordering::Relaxed) - charged;
         // Workers may have made it longer; one that was cut is not used again.
         let is_whole = storage.refresh_len().is_ok();
-        if reusable && is_whole {
+        // Scratch is shared with workers for as long as they live: one that was paused may still look at its words.
+        if reusable && is_whole && storage.kind == Kind::Npy {
             storage.forget_short_mapping();
             let over = self.shelf().put(storage, live);
             drop(over);

@@ -8,7 +8,7 @@ use super::handshake::{self, Reception};
 use super::lifecycle::{Action, Event, Lifecycle};
 use super::stderr::Lines;
 use super::{spawn, sweep};
-use crate::control::{Hello, ToWorker, Welcome};
+use crate::control::{EXIT_CANNOT_SERVE, Hello, ToWorker, Welcome};
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
 use crate::sys::process::{Ended, ProcessHandle, wait_readable};
 use ipc_channel::ipc::IpcSender;
@@ -35,11 +35,14 @@ struct Actor<'c> {
     process: Option<Process>,
     /// What went wrong at the last start.
     last_error: Option<Error>,
+    /// How the process of the last start ended, if it did so by itself.
+    last_exit: Option<WorkerExit>,
 }
 
 /// Runs a slot until the pool shuts down.
 pub(super) fn run(core: &Arc<Core>, index: usize) {
-    let mut actor = Actor { core, index, slot: &core.slots[index], process: None, last_error: None };
+    let mut actor =
+        Actor { core, index, slot: &core.slots[index], process: None, last_error: None, last_exit: None };
     let mut life = Lifecycle::new();
     let mut event = Event::Begin;
     loop {
@@ -67,17 +70,17 @@ impl Actor<'_> {
         match self.try_start() {
             Ok(event) => event,
             Err(error) => {
-                if self.process.is_some() {
-                    self.kill_and_bury();
+                if self.process.as_ref().is_some_and(|process| process.handle.has_ended()) {
+                    self.last_exit = Some(self.bury().0);
                 }
-                let event =
-                    if error.kind() == ErrorKind::BuildMismatch || error.kind() == ErrorKind::DuplicateTask {
-                        Event::Refused
-                    } else {
-                        Event::Failed
-                    };
+                self.kill_and_bury();
+                let is_final = matches!(error.kind(), ErrorKind::BuildMismatch | ErrorKind::DuplicateTask);
                 self.last_error = Some(error);
-                event
+                match self.last_exit.take() {
+                    _ if is_final => Event::Refused,
+                    Some(WorkerExit::Signal { number: libc::SIGKILL | libc::SIGTERM, .. }) => Event::Killed,
+                    _ => Event::Failed,
+                }
             }
         }
     }
@@ -132,9 +135,10 @@ impl Actor<'_> {
             }
             if has_ended {
                 // Before it is buried: what it printed goes with it.
-                let lines = self.process.as_mut().map(|process| process.lines.finish()).unwrap_or_default();
-                let exit = self.bury();
-                return Err(self.start_error_with(&format!("it {exit} before it said hello"), &lines));
+                let (exit, lines) = self.bury();
+                let error = self.start_error_with(&format!("it {exit} before it said hello"), &lines);
+                self.last_exit = Some(exit);
+                return Err(error);
             }
             if remaining.is_zero() {
                 let limit = self.core.config.start_deadline;
@@ -178,7 +182,7 @@ impl Actor<'_> {
         self.core.board.reset_worker(self.index);
         hello
             .control
-            .send(ToWorker::Welcome(welcome))
+            .send(ToWorker::Welcome(Box::new(welcome)))
             .map_err(|error| self.start_error(&format!("it could not be welcomed: {error}")))?;
         if let Some(process) = &mut self.process {
             process.control = Some(hello.control);
@@ -208,6 +212,10 @@ impl Actor<'_> {
     /// Watches the process until it ends or the pool shuts down.
     fn watch(&mut self) -> Event {
         loop {
+            // Looked at before every poll: the wake-up of a shutdown may have been cleared with that of the hello.
+            if self.is_closing() {
+                return Event::ShutDown;
+            }
             let has_ended = self.poll(None);
             if self.is_closing() {
                 return Event::ShutDown;
@@ -215,11 +223,17 @@ impl Actor<'_> {
             if has_ended {
                 let was_asked = self.core.board.must_retire(self.index);
                 let n_begun = self.core.board.n_begun(self.index);
-                let exit = self.bury();
+                let (exit, lines) = self.bury();
                 let has_had_enough = self.core.config.max_tasks_per_worker.is_some_and(|max| n_begun >= max);
                 if exit != WorkerExit::Code(0) || !(was_asked || has_had_enough) {
                     self.core.counters.workers_lost.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(worker = self.index, %exit, "a worker died and is replaced");
+                }
+                if exit == WorkerExit::Code(EXIT_CANNOT_SERVE) && n_begun == 0 {
+                    let mut message = format!("worker {} {exit} before its first block", self.index);
+                    append_lines(&mut message, &lines);
+                    self.last_error = Some(Error::new(ErrorKind::Start, message));
+                    return Event::Failed;
                 }
                 return Event::Ended;
             }
@@ -272,8 +286,10 @@ impl Actor<'_> {
     }
 
     /// Waits for a process that has ended, and sweeps every job. Only then may the slot be filled again.
-    fn bury(&mut self) -> WorkerExit {
-        let Some(mut process) = self.process.take() else { return WorkerExit::Unknown };
+    ///
+    /// How it ended, and its last lines.
+    fn bury(&mut self) -> (WorkerExit, Vec<String>) {
+        let Some(mut process) = self.process.take() else { return (WorkerExit::Unknown, Vec::new()) };
         let ended = process.handle.bury();
         let lines = process.lines.finish();
         let killed_for = {
@@ -287,8 +303,8 @@ impl Actor<'_> {
             Ended::Signal { number, core_dumped } => WorkerExit::Signal { number, core_dumped },
             Ended::Unknown => WorkerExit::Unknown,
         });
-        sweep::sweep(self.core, self.index, &exit, lines);
-        exit
+        sweep::sweep(self.core, self.index, &exit, &lines);
+        (exit, lines)
     }
 
     /// Leaves the slot empty, and says why.

@@ -2,10 +2,10 @@
 
 use super::actor;
 use super::handshake::Abilities;
-use super::jobs::Table;
 use super::monitor::Monitor;
 use super::signals::wait_if_program_ends;
 use super::spawn::Stderr;
+use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
 use crate::job::board::Board;
 use crate::segment::{Run, Segment};
@@ -141,6 +141,14 @@ impl Core {
     /// Makes a pool's memory and starts its workers; returns once all of them serve.
     pub(crate) fn start(run: Arc<Run>, config: Config) -> Result<Arc<Self>> {
         let board_segment = Segment::raw(&run, Board::len_bytes(config.n_workers))?;
+        if !Board::has_room_for(&board_segment.locator()) {
+            let path = board_segment.path();
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("segments in `{}` have names that are too long", path.display()),
+            )
+            .with_hint("give Backing::File a directory with a shorter path, or a symbolic link to it"));
+        }
         let board = Board::new(board_segment.map_fresh()?, board_segment.data_offset(), config.n_workers);
         let mut slots = Vec::with_capacity(config.n_workers);
         for slot in 0..config.n_workers {

@@ -5,15 +5,18 @@
 //!             ▼                               │
 //!   idle ─► starting ───────── ready ─────► serving
 //!             │  ▲                            │
-//!   failed,   │  │ delay over                 │ shut down
-//!   ended     ▼  │                            ▼
+//!   failed,   │  │ delay over        failed   │ shut down
+//!   ended     ▼  │         ◄──────────────────┤
+//!             │  │                            ▼
 //!           waiting      refused, or       ending ─ ended ─► stopped
 //!             │          too many failures
 //!             └─────────────► given up
 //! ```
 //!
 //! - *ended* while serving starts the next process at once: a storm of kills must not slow a pool down, let alone
-//!   end it. Only what ends before it was ready counts as a failure, and makes the next start wait.
+//!   end it. Only what ends by itself before it was ready, or says that it cannot serve, counts as a failure, and makes
+//!   the next start wait.
+//! - *killed* before it was ready is somebody else's doing: it makes the next start wait too, but takes many to end it.
 //! - *refused* is final: another build does not become this one by trying again.
 //! - *shut down* leads to *stopped*, by way of *ending* if there is a process.
 
@@ -21,6 +24,8 @@ use std::time::Duration;
 
 /// Failures to start, in a row, after which a slot is given up.
 const MAX_FAILURES: u32 = 5;
+/// Kills before a process was ready, in a row, after which a slot is given up.
+const MAX_KILLS: u32 = 200;
 /// Wait after the first failure; doubled after each further one.
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 
@@ -46,8 +51,10 @@ pub(super) enum State {
 pub(super) enum Event {
     /// The slot is to be filled.
     Begin,
-    /// The process could not be started.
+    /// The process could not be started, or ended by itself before it could run a block.
     Failed,
+    /// The process was killed from outside before it was ready.
+    Killed,
     /// The process is not one that can serve this pool.
     Refused,
     /// The process was welcomed.
@@ -82,11 +89,12 @@ pub(super) enum Action {
 pub(super) struct Lifecycle {
     pub(super) state: State,
     n_failures: u32,
+    n_kills: u32,
 }
 
 impl Lifecycle {
     pub(super) fn new() -> Self {
-        Self { state: State::Idle, n_failures: 0 }
+        Self { state: State::Idle, n_failures: 0, n_kills: 0 }
     }
 
     /// The next state and what to do in it; events that mean nothing in a state change nothing and ask for what
@@ -95,17 +103,22 @@ impl Lifecycle {
         use State::{Ending, GivenUp, Idle, Serving, Starting, Stopped, Waiting};
         self.state = match (self.state, event) {
             (Starting | Serving | Ending, Event::ShutDown) => Ending,
-            (Ending, Event::Ended | Event::Failed | Event::Refused) => Stopped,
+            (Ending, Event::Ended | Event::Failed | Event::Killed | Event::Refused) => Stopped,
             (Idle | Waiting | GivenUp, Event::ShutDown) => Stopped,
             (Idle, Event::Begin) | (Waiting, Event::DelayOver) => Starting,
-            (Starting, Event::Ready) => {
+            (Starting, Event::Ready) => Serving,
+            (Serving, Event::Ended | Event::Killed) => {
                 self.n_failures = 0;
-                Serving
+                self.n_kills = 0;
+                Starting
             }
-            (Serving, Event::Ended) => Starting,
-            (Starting, Event::Failed | Event::Ended) => {
+            (Starting | Serving, Event::Failed) | (Starting, Event::Ended) => {
                 self.n_failures += 1;
                 if self.n_failures >= MAX_FAILURES { GivenUp } else { Waiting }
+            }
+            (Starting, Event::Killed) => {
+                self.n_kills += 1;
+                if self.n_kills >= MAX_KILLS { GivenUp } else { Waiting }
             }
             (Starting, Event::Refused) => GivenUp,
             (state, _) => state,
@@ -134,9 +147,10 @@ mod tests {
         State::Stopped,
         State::GivenUp,
     ];
-    const EVENTS: [Event; 7] = [
+    const EVENTS: [Event; 8] = [
         Event::Begin,
         Event::Failed,
+        Event::Killed,
         Event::Refused,
         Event::Ready,
         Event::Ended,
@@ -148,7 +162,7 @@ mod tests {
     fn every_state_is_left_by_a_shutdown_and_none_leaves_stopped() {
         for state in STATES {
             for event in EVENTS {
-                let mut life = Lifecycle { state, n_failures: 0 };
+                let mut life = Lifecycle { state, n_failures: 0, n_kills: 0 };
                 life.step(event);
                 if state == State::Stopped {
                     assert_eq!(life.state, State::Stopped, "{event:?}");
@@ -170,6 +184,30 @@ mod tests {
             assert_eq!(life.step(Event::Ready), Action::Watch);
             assert_eq!(life.step(Event::Ended), Action::Start);
         }
+    }
+
+    #[test]
+    fn kills_before_a_process_is_ready_take_many_to_end_a_slot() {
+        let mut life = Lifecycle::new();
+        life.step(Event::Begin);
+        for _ in 1..MAX_KILLS {
+            assert_eq!(life.step(Event::Killed), Action::Wait(FIRST_DELAY));
+            assert_eq!(life.step(Event::DelayOver), Action::Start);
+        }
+        assert_eq!(life.step(Event::Killed), Action::GiveUp);
+    }
+
+    #[test]
+    fn a_worker_that_is_welcomed_and_cannot_serve_is_a_failure() {
+        let mut life = Lifecycle::new();
+        life.step(Event::Begin);
+        for _ in 1..MAX_FAILURES {
+            assert_eq!(life.step(Event::Ready), Action::Watch);
+            assert!(matches!(life.step(Event::Failed), Action::Wait(_)));
+            assert_eq!(life.step(Event::DelayOver), Action::Start);
+        }
+        life.step(Event::Ready);
+        assert_eq!(life.step(Event::Failed), Action::GiveUp);
     }
 
     #[test]

@@ -7,9 +7,11 @@
 mod actor;
 /// What a pool is made of.
 mod core;
+/// Waiting for jobs.
+mod drive;
 /// Hello and welcome.
 mod handshake;
-/// Jobs from publication to result.
+/// Jobs from publication to their last block.
 mod jobs;
 /// The life of a worker as a pure function.
 mod lifecycle;
@@ -17,6 +19,8 @@ mod lifecycle;
 mod monitor;
 /// What is left of a job when it has ended.
 mod outcome;
+/// What there is to know of a job.
+mod record;
 /// Signals sent to the program.
 mod signals;
 /// Starting a process.
@@ -25,11 +29,15 @@ mod spawn;
 mod stderr;
 /// Cleaning up after a death.
 mod sweep;
+/// All jobs, and the memory of each.
+mod table;
 
 pub use self::core::Stats;
 pub(crate) use self::core::{Config, Core, Program};
+pub(crate) use drive::Driver;
 pub(crate) use handshake::duplicate_task;
-pub(crate) use jobs::{Driver, JobRecord, OwnedArena};
 pub(crate) use outcome::failure_error;
+pub(crate) use record::JobRecord;
 pub(crate) use signals::watch_signals;
 pub use spawn::Stderr;
+pub(crate) use table::OwnedArena;

@@ -5,7 +5,7 @@
 //! while the machine sleeps or this process is stopped, no limit runs.
 
 use super::core::Core;
-use super::jobs::{JobRecord, Phase};
+use super::record::{JobRecord, Phase};
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::job::word::State;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -134,8 +134,9 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
     let state = &mut *guard;
     let Phase::Open { arena, .. } = &state.phase else { return };
     let ledger = job.ledger(arena);
-    state.age += elapsed;
-    let is_past_deadline = job.deadline.is_some_and(|deadline| state.age > deadline);
+    // Its time begins when it is first seen: what passed before is not its own.
+    state.age = Some(state.age.map_or(Duration::ZERO, |age| age + elapsed));
+    let is_past_deadline = job.deadline.zip(state.age).is_some_and(|(deadline, age)| age > deadline);
     if is_past_deadline && state.abort.is_none() {
         let limit = job.deadline.unwrap_or_default();
         state.abort = Some(Error::new(ErrorKind::Deadline, format!("the deadline of {limit:?} passed")));
@@ -146,7 +147,7 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
     let mut still_observed = std::collections::HashMap::new();
     for block in state.cursor..job.n_blocks() {
         let word = ledger.load(block);
-        if word.state() != State::Claimed {
+        if !matches!(word.state(), State::Claimed | State::Staged) {
             continue;
         }
         // A limit runs from the first time that this very claim was seen.
@@ -157,13 +158,18 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
         let timed_out = job.block_timeout.filter(|&limit| ran_for > limit).map(WorkerExit::TimedOut);
         let reason = if is_past_deadline { Some(WorkerExit::PastDeadline) } else { timed_out };
         let condemned = word.with_state(State::Condemned);
-        match reason {
-            // A swap that fails lost to the worker's commit, or to its sweep.
-            Some(reason) if ledger.advance(block, word, condemned).is_ok() => {
-                core.slots[word.worker()].kill(reason, || ledger.load(block) == condemned);
+        let slot = core.slots.get(word.worker());
+        match (reason, slot) {
+            // Decided, but stuck in its write-back: the sweep finishes it.
+            (Some(reason), Some(slot)) if word.state() == State::Staged => {
+                slot.kill(reason, || ledger.load(block) == word);
             }
-            Some(_) => {}
-            None => {
+            // A swap that fails lost to the worker's commit, or to its sweep.
+            (Some(reason), Some(slot)) if ledger.advance(block, word, condemned).is_ok() => {
+                slot.kill(reason, || ledger.load(block) == condemned);
+            }
+            (Some(_), _) => {}
+            (None, _) => {
                 still_observed.insert(block, (word, ran_for));
             }
         }

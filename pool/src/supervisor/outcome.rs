@@ -3,7 +3,8 @@
 
 use super::actor::append_lines;
 use super::core::Core;
-use super::jobs::{Death, JobRecord, JobState, OwnedArena, Phase, may_be_torn};
+use super::record::{Death, JobRecord, JobState, Phase, may_be_torn};
+use super::table::OwnedArena;
 use crate::error::{Error, ErrorKind, FailedBlocks, Result, WorkerExit};
 use crate::job::arena::{Place, Plan, SlotKind};
 use crate::job::word::State;
@@ -30,13 +31,12 @@ impl Core {
                 }
             }
         };
-        let result = match failure {
-            Some(error) => Err(error),
-            None => self.collect_values(job, &arena, &outputs, collect),
-        };
-        self.free_spills(job, &arena);
-        self.give_back(arena);
-        result
+        // Given back even if the caller's function panics.
+        let held = Held { core: self, job, arena: Some(arena) };
+        match (failure, &held.arena) {
+            (None, Some(arena)) => self.collect_values(job, arena, &outputs, collect),
+            (error, _) => Err(error.unwrap_or_else(Self::closing_error)),
+        }
     }
 
     fn collect_values<R>(
@@ -259,6 +259,21 @@ impl JobRecord {
     /// The block's number for messages; a call of a batch has only itself.
     fn call_of(&self, block: usize) -> Option<usize> {
         (!self.descriptor.is_batch && self.n_blocks() > 1).then_some(block)
+    }
+}
+
+/// The memory of a job whose results are being taken.
+struct Held<'c> {
+    core: &'c Core,
+    job: &'c JobRecord,
+    arena: Option<OwnedArena>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(arena) = self.arena.take() {
+            self.core.release_ended(self.job, arena);
+        }
     }
 }
 

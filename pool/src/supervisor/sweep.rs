@@ -4,7 +4,7 @@
 //! before the slot is filled again, so that a word that names the slot names the dead.
 
 use super::core::{Core, Slot};
-use super::jobs::{Death, JobRecord, JobState, Phase};
+use super::record::{Death, JobRecord, JobState, Phase};
 use crate::array::ArraySource;
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::job::word::{BlockWord, State};
@@ -49,7 +49,7 @@ fn blame(exit: &WorkerExit, had_begun: bool) -> Blame {
 }
 
 /// Sweeps all jobs of the worker that was in `slot`.
-pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: Vec<String>) {
+pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: &[String]) {
     let running = core.board.running(slot);
     let last_words = String::from_utf8_lossy(&core.board.last_words(slot)).into_owned();
     let mut n_freed = 0;
@@ -62,10 +62,11 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: Ve
                 worker: slot,
                 exit: exit.clone(),
                 attempts: 0,
-                stderr: stderr.clone(),
+                stderr: stderr.to_vec(),
                 last_words: last_words.clone(),
                 had_begun,
                 is_final: false,
+                is_half_written: false,
             }
         });
         n_freed += swept.n_freed;
@@ -117,11 +118,12 @@ fn sweep_job(
                     core.counters.blocks_finished.fetch_add(1, Ordering::Relaxed);
                     word.with_state(State::Done)
                 }
-                // The segments are the supervisor's own, so this does not happen; if it does, the job must not
-                // claim to have been applied.
+                // A disk that fails under a file-backed array: the rows are half written, and stay so.
                 Err(error) => {
                     abort.get_or_insert(error);
-                    word.with_state(State::Done)
+                    let death = describe(word);
+                    deaths.insert(block, Death { is_final: true, is_half_written: true, ..death });
+                    word.with_state(State::Failed)
                 }
             };
         }

@@ -74,30 +74,25 @@ pub(crate) fn address_of(offset: u64, len: usize, executable: bool) -> Option<us
     image.contains(address, len, executable).then_some(address)
 }
 
-/// A `&'static T` at an offset of the image, if one can be there.
+/// The `T` at an offset of the image, if there is one: its first eight bytes are the magic number.
 ///
 /// # Safety
 ///
-/// `T` has no interior mutability and no drop glue, and any initialised bytes of the program's image may be read
-/// as one, or `is_one` rejects those that are not: it is given the raw pointer before a reference is made.
-pub(crate) unsafe fn static_at<T>(offset: u64, is_one: impl FnOnce(*const T) -> bool) -> Option<&'static T> {
-    let pointer = address_of(offset, size_of::<T>(), false)? as *const T;
-    if !pointer.is_aligned() || !is_one(pointer) {
+/// `T` is `repr(C)`, starts with a `u64`, and has neither interior mutability nor drop glue; and eight aligned bytes of
+/// the image that equal `magic` start a `T`.
+pub(crate) unsafe fn static_at<T>(offset: u64, magic: u64) -> Option<&'static T> {
+    let pointer = address_of(offset, size_of::<T>().max(8), false)? as *const T;
+    if !pointer.is_aligned() || !pointer.cast::<u64>().is_aligned() {
         return None;
     }
-    // SAFETY: inside the image (checked above), aligned, and a `T` by the caller's promise; images of the
-    // program itself are never unloaded.
+    // SAFETY: eight bytes inside the image (checked above), aligned; images of the program are always readable.
+    let found = unsafe { pointer.cast::<u64>().read() };
+    if found != magic {
+        return None;
+    }
+    // SAFETY: inside the image, aligned, and a `T` by the caller's promise; images of the program itself are never
+    // unloaded, and a `T` is not written.
     Some(unsafe { &*pointer })
-}
-
-/// A word of the image that may be anything, for a magic number to be checked.
-///
-/// # Safety
-///
-/// `pointer` is aligned and its eight bytes lie inside the image.
-pub(crate) unsafe fn peek(pointer: *const u64) -> u64 {
-    // SAFETY: readable and aligned by the caller's promise.
-    unsafe { pointer.read() }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The operating system: everything `unsafe` of the crate, and everything that only Linux has.
+//! The operating system: system calls, mappings, and views on them. Outside of this module `unsafe` is denied, but for
+//! exceptions that each name their reason.
 //!
 //! The modules above are written against the functions of this one. It offers mechanisms and takes no decisions: which name a
 //! file gets, who may write where and when, and what a failure means to the user are the business of `segment`, `array` and
@@ -28,7 +29,7 @@
 //!   by atomics, and a typed view is made only by a caller that holds a lease for its range.
 //! - In a child made by `fork` every destructor here does nothing: mappings were never inherited (`MADV_DONTFORK`), locks
 //!   were closed by the fork handler.
-#![allow(unsafe_code, reason = "the only module with unsafe code; each block is argued")]
+#![allow(unsafe_code, reason = "the module for it; each block is argued")]
 
 pub(crate) mod cells;
 pub(crate) mod clock;

@@ -141,9 +141,11 @@ pub(crate) fn offer_to_die_first() {
 
 /// Closes every descriptor from 3 on: whatever this process inherited by accident.
 pub(crate) fn close_inherited_descriptors() {
+    let (first, last): (libc::c_uint, libc::c_uint) = (3, libc::c_uint::MAX);
+    // Not by the C library's function, which those of older systems do not have.
     // SAFETY: called first thing in a worker, when nothing in this process owns a descriptor above the standard
     // three.
-    let result = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     // Kernels before 5.9 have no such call; descriptors that were inherited are harmless but for their memory.
     let _ = result;
 }

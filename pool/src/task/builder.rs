@@ -13,6 +13,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::marker::PhantomData;
 
+/// Borrows for `'a`, and names a task without having one.
+type Borrowing<'a, K> = (&'a (), fn() -> K);
+
 /// Puts a [`Call`] of task `K` together: values and arrays in the order in which the task reads them.
 ///
 /// The constructors that [`#[task]`](macro@crate::task) makes do this with types checked; by hand it goes with a
@@ -20,7 +23,7 @@ use std::marker::PhantomData;
 #[must_use = "a builder does nothing until `merged` or `single` makes it a call"]
 pub struct CallBuilder<'a, K: Task> {
     spec: CallSpec,
-    task: PhantomData<(&'a (), fn() -> K)>,
+    task: PhantomData<Borrowing<'a, K>>,
 }
 
 impl<'a, K: Task> CallBuilder<'a, K> {

@@ -148,11 +148,14 @@ impl CallSpec {
     }
 }
 
+/// Gives the results of all blocks to a function, in order.
+pub(crate) type ForEachBlock<'c> = dyn FnMut(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> + 'c;
+
 /// What a job left behind: the serialised results of its blocks, in order, and the arrays that the pool made
 /// for it.
 pub(crate) struct Collected<'c> {
     /// Calls the function with every block's result in order.
-    pub(crate) for_each: &'c mut dyn FnMut(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
+    pub(crate) for_each: &'c mut ForEachBlock<'c>,
     pub(crate) outputs: &'c [Arc<Segment>],
 }
 

@@ -144,15 +144,9 @@ pub(crate) fn image_offset(vtable: &'static TaskVtable) -> Option<u64> {
 /// The table at an offset that came from another process of the same program file.
 pub(crate) fn vtable_at(offset: u64, name: &str) -> Option<&'static TaskVtable> {
     #[expect(unsafe_code, reason = "a task's table is found by its place in the program's image")]
-    // SAFETY: a `TaskVtable` has neither interior mutability nor drop glue; the magic number that starts it is
-    // checked before a reference is made, and the handshake has checked that the offset was made by a process
-    // of this very program file, in which only tables start with it.
-    let vtable = unsafe {
-        image::static_at::<TaskVtable>(offset, |pointer| {
-            // `static_at` has checked that the whole table lies inside the image and is aligned.
-            image::peek(pointer.cast::<u64>()) == MAGIC
-        })
-    }?;
+    // SAFETY: a `TaskVtable` is as `static_at` wants it, and starts with its magic number; the handshake has checked
+    // that the offset was made by a process of this very program file, in which only tables start with it.
+    let vtable = unsafe { image::static_at::<TaskVtable>(offset, MAGIC) }?;
     (vtable.name == name).then_some(vtable)
 }
 

@@ -12,7 +12,6 @@ mod call;
 mod failure;
 /// The trait, and the table by which another process finds a task.
 mod function;
-/// How the results of blocks combine.
 pub mod merge;
 /// What the macro leans on.
 mod support;

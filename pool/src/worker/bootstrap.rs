@@ -8,17 +8,14 @@
 
 use super::{serve, watch};
 use crate::control::{
-    ENV_DIRECTORIES, ENV_RUN, ENV_SOCKET, ENV_SUPERVISOR, Fingerprint, Hello, PROTOCOL, ToWorker, Welcome,
-    known_tasks,
+    ENV_DIRECTORIES, ENV_RUN, ENV_SOCKET, ENV_SUPERVISOR, EXIT_CANNOT_SERVE, Fingerprint, Hello, PROTOCOL,
+    ToWorker, Welcome, known_tasks,
 };
 use crate::segment::RunId;
 use crate::sys::{process, signal};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use std::ffi::OsString;
 use std::path::PathBuf;
-
-/// Exit code of a worker that could not start; its stderr says why.
-const EXIT_NOT_STARTED: i32 = 71;
 
 /// What the supervisor put into the environment.
 struct Environment {
@@ -54,7 +51,7 @@ pub(super) fn become_worker() -> ! {
 /// Says why there is no worker, where the supervisor reads it.
 pub(super) fn give_up(what: &str) -> ! {
     eprintln!("ndpool: {what}");
-    std::process::exit(EXIT_NOT_STARTED);
+    std::process::exit(EXIT_CANNOT_SERVE);
 }
 
 fn take_environment() -> Result<Environment, String> {
@@ -104,7 +101,7 @@ fn shake_hands(socket: &str) -> Result<(Welcome, IpcReceiver<ToWorker>), String>
     };
     server.send(hello).map_err(|error| format!("cannot say hello to the supervisor: {error}"))?;
     match inbox.recv() {
-        Ok(ToWorker::Welcome(welcome)) => Ok((welcome, inbox)),
+        Ok(ToWorker::Welcome(welcome)) => Ok((*welcome, inbox)),
         Ok(ToWorker::Shutdown) => Err("the pool shut down before this worker served".into()),
         Err(error) => Err(format!("the supervisor did not welcome this worker: {error}")),
     }

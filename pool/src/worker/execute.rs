@@ -61,7 +61,7 @@ pub(super) fn execute(
     };
     let committed = match outcome {
         Ok(outcome) => store(worker, entry, &plan, block, SlotKind::Value, outcome.bytes())
-            .and_then(|()| Ok(commit(worker, entry, ledger, block, word))),
+            .map(|()| commit(worker, entry, ledger, block, word)),
         Err(failure) => Err(failure),
     };
     let ended = committed.unwrap_or_else(|failure| {

@@ -39,7 +39,12 @@ impl Spill {
         let (start, place) = board.spill(self.slot);
         // Said before it is written: a sweep must know what to punch out.
         board.set_spill(self.slot, start, place + (bytes.len() as u64).next_multiple_of(PAGE));
-        self.file.write_at(place as usize, bytes)?;
+        if let Err(error) = self.file.write_at(place as usize, bytes) {
+            // What was written of it would stay until the pool ends: no slot names it.
+            let _ = self.file.punch(place as usize, bytes.len());
+            board.set_spill(self.slot, start, place);
+            return Err(error);
+        }
         Ok(place)
     }
 }

@@ -259,7 +259,7 @@ fn files_that_are_something_else_are_refused_alike_loaded_and_mapped() {
 fn what_follows_the_array_is_left_alone_as_in_numpy() {
     let (run, directory) = (run(), scratch_directory("trailing"));
     let path = directory.join("a.npy");
-    fs::write(&path, [&write_header(DType::U8, &[2], 64), &[7, 8, 9][..]].concat()).unwrap();
+    fs::write(&path, [&write_header(crate::DType::U8, &[2], 64), &[7, 8, 9][..]].concat()).unwrap();
     let loaded = SharedArray::<u8, Ix1>::load_npy_in(&run, &path).unwrap();
     assert_eq!(loaded.view().to_vec(), [7, 8]);
     // So a segment, whose control page follows, can be loaded like any file.

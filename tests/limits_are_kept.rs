@@ -216,8 +216,12 @@ fn a_program_that_never_says_hello_is_given_up() {
     let _watchdog = watchdog();
     const MARK: &str = "NDPOOL_TESTS_MARK";
     let silent = Script::new("silent", "exec sleep 3600");
-    let error =
-        Pool::builder().workers(2).worker_program(&silent.0).env(MARK, &silent.0).start_deadline(LIMIT).build();
+    let error = Pool::builder()
+        .workers(2)
+        .worker_program(&silent.0)
+        .env(MARK, &silent.0)
+        .start_deadline(LIMIT)
+        .build();
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Start);
     assert!(error.to_string().contains("did not say hello within 60ms"), "{error}");

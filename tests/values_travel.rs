@@ -21,12 +21,22 @@ enum Shape {
 }
 
 #[task]
-fn echo(shape: Shape, tag: (u8, i64, char), map: BTreeMap<String, Vec<u16>>) -> (Shape, (u8, i64, char), BTreeMap<String, Vec<u16>>) {
+fn echo(
+    shape: Shape,
+    tag: (u8, i64, char),
+    map: BTreeMap<String, Vec<u16>>,
+) -> (Shape, (u8, i64, char), BTreeMap<String, Vec<u16>>) {
     (shape, tag, map)
 }
 
 #[task]
-fn borrowed(text: &str, numbers: &[f64], other: &Vec<Option<u32>>, (a, b): (i8, i8), mut n: u64) -> (String, f64, usize, i8, u64) {
+fn borrowed(
+    text: &str,
+    numbers: &[f64],
+    other: &Vec<Option<u32>>,
+    (a, b): (i8, i8),
+    mut n: u64,
+) -> (String, f64, usize, i8, u64) {
     n += 1;
     (text.to_uppercase(), numbers.iter().sum(), other.iter().flatten().count(), a - b, n)
 }
@@ -55,7 +65,10 @@ fn random_bytes(n: usize, seed: u64) -> Vec<u8> {
 fn checksum(bytes: &[u8]) -> u64 {
     // Some of them: the comparison with the result sees the others.
     let step = 1 + bytes.len() / 10_000;
-    bytes.iter().step_by(step).fold(0, |sum: u64, &byte| (sum ^ u64::from(byte)).rotate_left(5).wrapping_mul(31))
+    bytes
+        .iter()
+        .step_by(step)
+        .fold(0, |sum: u64, &byte| (sum ^ u64::from(byte)).rotate_left(5).wrapping_mul(31))
 }
 
 fn pool() -> Pool {
@@ -89,7 +102,8 @@ fn large_values_cross_over_and_their_memory_comes_back() {
     let pool = pool();
     let run = Run::of(&pool);
     let held = || -> u64 {
-        let files = run.files().into_iter().filter_map(|name| std::fs::metadata(format!("/dev/shm/{name}")).ok());
+        let files =
+            run.files().into_iter().filter_map(|name| std::fs::metadata(format!("/dev/shm/{name}")).ok());
         files.map(|metadata| metadata.blocks() * 512).sum()
     };
     let before = held();
@@ -119,7 +133,11 @@ struct Fussy(u8);
 
 impl Serialize for Fussy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0 == 1 { Err(serde::ser::Error::custom("one cannot be sent")) } else { serializer.serialize_u8(self.0) }
+        if self.0 == 1 {
+            Err(serde::ser::Error::custom("one cannot be sent"))
+        } else {
+            serializer.serialize_u8(self.0)
+        }
     }
 }
 
@@ -159,7 +177,13 @@ fn a_block_knows_where_it_is() {
     fn places(block: &Block, x: ArrayView1<i32>) -> Concat<(usize, (usize, usize), u32, bool, bool)> {
         let rows = block.rows();
         let fits = rows.clone().zip(&x).all(|(row, &v)| v == 10 + row as i32) && rows.len() == x.len();
-        Concat(vec![(block.index(), (rows.start, rows.end), block.attempt(), block.is_cancelled(), fits && block.worker() < 2)])
+        Concat(vec![(
+            block.index(),
+            (rows.start, rows.end),
+            block.attempt(),
+            block.is_cancelled(),
+            fits && block.worker() < 2,
+        )])
     }
     let _watchdog = watchdog();
     let pool = pool();
@@ -279,8 +303,20 @@ fn a_task_by_hand_and_its_mistakes() {
     let kinds: Vec<_> = [
         pool.run(CallBuilder::<Norm>::new().value(&2_i32).rows(&x).merged()),
         pool.run(CallBuilder::<Norm>::new().value(&2_i32).value(&weights).rows_mut(&mut y).merged()),
-        pool.run(CallBuilder::<Norm>::new().value(&2_i32).value(&weights).rows(&pool.zeros::<f32, _>((1, 1)).unwrap()).merged()),
-        pool.run(CallBuilder::<Norm>::new().value(&2_i32).value(&weights).rows(&pool.zeros::<f64, _>(1).unwrap()).merged()),
+        pool.run(
+            CallBuilder::<Norm>::new()
+                .value(&2_i32)
+                .value(&weights)
+                .rows(&pool.zeros::<f32, _>((1, 1)).unwrap())
+                .merged(),
+        ),
+        pool.run(
+            CallBuilder::<Norm>::new()
+                .value(&2_i32)
+                .value(&weights)
+                .rows(&pool.zeros::<f64, _>(1).unwrap())
+                .merged(),
+        ),
         pool.run(CallBuilder::<Norm>::new().value(&2_i32).value(&weights).rows(&x).single()),
     ]
     .into_iter()
@@ -292,7 +328,13 @@ fn a_task_by_hand_and_its_mistakes() {
 }
 
 #[task]
-fn refine(k: f64, #[whole] table: ArrayView1<f64>, x: ArrayView2<f64>, mut y: ArrayViewMut2<f64>, #[out] mut z: ArrayViewMut1<f64>) -> (Sum<f64>, Concat<u64>) {
+fn refine(
+    k: f64,
+    #[whole] table: ArrayView1<f64>,
+    x: ArrayView2<f64>,
+    mut y: ArrayViewMut2<f64>,
+    #[out] mut z: ArrayViewMut1<f64>,
+) -> (Sum<f64>, Concat<u64>) {
     y.scaled_add(k, &x);
     z.assign(&y.sum_axis(Axis(1)));
     (Sum(z.sum() * table.sum()), Concat(vec![z.sum().to_bits()]))

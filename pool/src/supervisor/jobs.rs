@@ -129,7 +129,6 @@ impl Core {
         drop(state);
         self.board.announce(job.n_blocks());
         if has_waker {
-            // The monitor may have gone to sleep while the job was queued.
             let _ = self.watch(true);
         }
         Ok(())
@@ -176,6 +175,9 @@ impl Core {
             match self.publish(&job) {
                 Ok(()) => {
                     self.cancel_if_late(&job);
+                    // The monitor may have gone to sleep while the job was between queue and board, and must enforce its limits
+                    // and end it if its handle is gone.
+                    let _ = self.watch(false);
                     break;
                 }
                 // The place is still free: for the one behind it.

@@ -115,6 +115,8 @@ pub(crate) struct Core {
     pub(super) table: Mutex<Table>,
     /// Bytes that every worker's staging buffer has.
     pub(super) staging_len: AtomicUsize,
+    /// Held while the staging buffers grow: where the file system cannot reserve space, growing writes zeros.
+    pub(super) growing: Mutex<()>,
     pub(super) monitor: Monitor,
     pub(super) counters: Counters,
     /// Set once; nothing is started or accepted any more.
@@ -168,6 +170,7 @@ impl Core {
             slots,
             table: Mutex::default(),
             staging_len: AtomicUsize::new(0),
+            growing: Mutex::default(),
             monitor: Monitor::default(),
             counters: Counters::default(),
             is_closing: AtomicBool::new(false),

@@ -12,7 +12,7 @@ use crate::job::arena::Plan;
 use crate::job::board::{N_JOBS, OpenJob};
 use crate::job::descriptor::TaskId;
 use crate::task::{TaskVtable, image_offset, not_in_this_image};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
 
 impl Core {
@@ -86,6 +86,7 @@ impl Core {
         if self.staging_len.load(Ordering::Acquire) >= len {
             return Ok(());
         }
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         for slot in &self.slots {
             slot.staging.grow_raw(len)?;
         }

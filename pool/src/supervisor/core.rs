@@ -244,8 +244,10 @@ impl Core {
         self.threads().push(thread);
     }
 
-    pub(super) fn learn_abilities(&self, abilities: Abilities) {
-        *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(abilities);
+    /// Notes what workers can do; whether it is what the first one could. Jobs in flight count on that.
+    pub(super) fn learn_abilities(&self, abilities: Abilities) -> bool {
+        let mut known = self.abilities();
+        *known.get_or_insert_with(|| abilities.clone()) == abilities
     }
 
     pub(super) fn abilities(&self) -> MutexGuard<'_, Option<Abilities>> {

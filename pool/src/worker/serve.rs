@@ -157,8 +157,11 @@ impl Worker {
         if slot.as_ref().is_none_or(|entry| entry.sequence != job.sequence) {
             let arena = match self.cache.arena(&self.board, index, &job) {
                 Ok(Some(arena)) => arena,
+                // The job ended while this worker looked, and its memory with it.
                 Ok(None) => return false,
-                // A worker that cannot see jobs is of no use; a fresh one may be.
+                Err(_) if self.board.open_job(index).as_ref() != Some(&job) => return false,
+                // Tasks may have used up descriptors or address space. If all workers stayed like that the job would wait for
+                // ever; a fresh process can, or says why not.
                 Err(error) => super::bootstrap::give_up(&format!("cannot map a job: {error}")),
             };
             // Read once: if the arena goes to another job meanwhile, cursor and ledger still agree, and the words

@@ -106,6 +106,31 @@ pub trait Dtype: Element + Debug + PartialEq + Serialize + DeserializeOwned {
     ) -> bool {
         false
     }
+
+    /// Products of columns, likewise; without NaN if asked.
+    #[inline(always)]
+    fn product_columns(
+        _x: &[Self],
+        _stride: usize,
+        _width: usize,
+        _n_rows: usize,
+        _skip_nan: bool,
+        _add: impl FnMut(usize, Self::Product),
+    ) -> bool {
+        false
+    }
+
+    /// Spreads of columns, likewise.
+    #[inline(always)]
+    fn spread_columns(
+        _x: &[Self],
+        _stride: usize,
+        _width: usize,
+        _n_rows: usize,
+        _add: impl FnMut(usize, Self::Spread),
+    ) -> bool {
+        false
+    }
 }
 
 /// What a fused kernel took from a chunk.
@@ -287,13 +312,46 @@ macro_rules! float {
                 columns::sum_floats(x, stride, width, n_rows, |v| f64::from(v), add);
                 true
             }
+
+            #[inline(always)]
+            fn product_columns(
+                x: &[Self],
+                stride: usize,
+                width: usize,
+                n_rows: usize,
+                skip_nan: bool,
+                mut add: impl FnMut(usize, f64),
+            ) -> bool {
+                let mut lanes = [1.0; columns::STRIP];
+                let lanes = &mut lanes[..width];
+                match skip_nan {
+                    false => columns::fold_rows(lanes, x, stride, n_rows, |p, v| p * f64::from(v)),
+                    true => columns::fold_rows(lanes, x, stride, n_rows, |p, v| {
+                        p * if v.is_nan() { 1.0 } else { f64::from(v) }
+                    }),
+                }
+                lanes.iter().enumerate().for_each(|(i, product)| add(i, *product));
+                true
+            }
+
+            #[inline(always)]
+            fn spread_columns(
+                x: &[Self],
+                stride: usize,
+                width: usize,
+                n_rows: usize,
+                add: impl FnMut(usize, FloatSpread),
+            ) -> bool {
+                columns::spread_floats(x, stride, width, n_rows, |v| f64::from(v), add);
+                true
+            }
         }
     )* };
 }
 float!(f32, "float32"; f64, "float64");
 
 macro_rules! integer {
-    ($($t:ident, $name:literal, $wide:ident, $spread:ty, $push:expr, $merge:expr, $m2:expr;)*) => { $(
+    ($($t:ident, $name:literal, $wide:ident, $spread:ident, $push:expr, $merge:expr, $m2:expr;)*) => { $(
         impl Dtype for $t {
             const NAME: &'static str = $name;
             type Wide = $wide;
@@ -399,6 +457,34 @@ macro_rules! integer {
             }
 
             #[inline(always)]
+            fn product_columns(
+                x: &[Self],
+                stride: usize,
+                width: usize,
+                n_rows: usize,
+                _skip_nan: bool,
+                mut add: impl FnMut(usize, u64),
+            ) -> bool {
+                let mut lanes = [1_u64; columns::STRIP];
+                let lanes = &mut lanes[..width];
+                columns::fold_rows(lanes, x, stride, n_rows, |p, v| p.wrapping_mul(v.wrap()));
+                lanes.iter().enumerate().for_each(|(i, product)| add(i, *product));
+                true
+            }
+
+            #[inline(always)]
+            fn spread_columns(
+                x: &[Self],
+                stride: usize,
+                width: usize,
+                n_rows: usize,
+                add: impl FnMut(usize, $spread),
+            ) -> bool {
+                integer!(@columns $spread, x, stride, width, n_rows, add);
+                true
+            }
+
+            #[inline(always)]
             fn dot(part: &mut u64, a: &[Self], b: &[Self], _conjugate: bool) {
                 let products = a.iter().zip(b).map(|(a, b)| a.wrap().wrapping_mul(b.wrap()));
                 *part = products.fold(*part, |sum, product| $merge(sum, product));
@@ -413,6 +499,10 @@ macro_rules! integer {
             }
         }
     )* };
+    (@columns IntSpread, $($arg:ident),*) => { columns::spread_integers($($arg),*) };
+    (@columns FloatSpread, $x:ident, $stride:ident, $width:ident, $n_rows:ident, $add:ident) => {
+        columns::spread_floats($x, $stride, $width, $n_rows, |v| v.float(), $add)
+    };
     (@minus bool, $a:expr, $b:expr) => { $a ^ $b };
     (@minus $t:ident, $a:expr, $b:expr) => { $a.wrapping_sub($b) };
     (@back bool, $x:expr) => { $x != 0 };

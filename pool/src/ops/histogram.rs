@@ -122,8 +122,11 @@ where
     X: IntoRows<'a>,
     X::Elem: RealElement,
 {
-    let range = range.map_or((0.0, 1.0), |(low, high)| (low.to_f64(), high.to_f64()));
-    let bins = Bins::Uniform { n_bins, range };
+    let Some((low, high)) = range else {
+        // NumPy's range of nothing is not of the type of the elements.
+        return histogram(x, Bins::Uniform { n_bins, range: (0.0, 1.0) });
+    };
+    let bins = Bins::Uniform { n_bins, range: (low.to_f64(), high.to_f64()) };
     match edges(bins, <X::Elem as RealElement>::linspace_native) {
         Ok((edges, uniform)) => count(x, edges, uniform),
         Err(error) => Call::failed(error),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Accumulate;
 use crate::ops::dtype::Dtype;
+use crate::ops::kernel::columns::{STRIP, fold_rows};
 use crate::ops::tasks::Outputs;
 use crate::task::{Args, Merge, TaskError};
 
@@ -60,6 +61,31 @@ impl<T: Dtype> Accumulate<T> for Count {
             CountOp::Any => self.nonzero > 0,
             CountOp::All => self.nonzero < self.n,
         }
+    }
+
+    #[inline(always)]
+    fn push_columns(
+        these: &mut [Self],
+        _op: CountOp,
+        x: &[T],
+        stride: usize,
+        n_rows: usize,
+        _at: usize,
+    ) -> bool {
+        // A lane of 32 bits counts that many rows.
+        const WIDEN_EVERY: usize = 1 << 30;
+        let mut lanes = [0_u32; STRIP];
+        let lanes = &mut lanes[..these.len()];
+        for row in (0..n_rows).step_by(WIDEN_EVERY) {
+            let height = WIDEN_EVERY.min(n_rows - row);
+            lanes.fill(0);
+            fold_rows(lanes, &x[row * stride..], stride, height, |n, v| n + u32::from(v.is_true()));
+            for (this, nonzero) in these.iter_mut().zip(&*lanes) {
+                this.n += height as u64;
+                this.nonzero += u64::from(*nonzero);
+            }
+        }
+        true
     }
 
     fn fill(op: CountOp, outputs: Outputs<'_, T, Self>, args: &mut Args<'_>) -> Result<(), TaskError> {

@@ -4,11 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Accumulate;
 use crate::ops::dtype::Dtype;
+use crate::ops::kernel::columns::{STRIP, fold_rows};
 use crate::ops::tasks::Outputs;
 use crate::task::{Args, Merge, TaskError};
 
 /// Elements that are compared in one go; the place of an extreme is looked for in one such chunk only.
 const CHUNK: usize = 2048;
+
+/// Rows of columns that are compared in one go; they stay in the second-level cache for a second look.
+const COLUMN_ROWS: usize = 32;
 
 /// Written in place of an index that does not exist, since every element is NaN.
 pub const NO_INDEX: u64 = u64::MAX;
@@ -101,6 +105,39 @@ impl<T: Dtype> Extrema<T> {
     }
 }
 
+/// Some rows of columns side by side.
+struct Rows<'x, T> {
+    x: &'x [T],
+    stride: usize,
+    n: usize,
+    /// Index of the first row.
+    at: usize,
+}
+
+impl<T: Dtype> Rows<'_, T> {
+    #[inline(always)]
+    fn any_nan(&self, width: usize) -> bool {
+        (0..self.n).any(|row| T::any_nan(&self.x[row * self.stride..][..width]))
+    }
+
+    /// The first element of a column that equals another one, and its index.
+    #[inline(never)]
+    fn first(&self, column: usize, v: T) -> Option<(T, u64)> {
+        let row = (0..self.n).find(|row| self.x[row * self.stride + column] == v)?;
+        Some((self.x[row * self.stride + column], (self.at + row) as u64))
+    }
+
+    /// Pushes a column like any slice.
+    #[inline(always)]
+    fn push_column(&self, acc: &mut Extrema<T>, op: ExtremaOp, column: usize) {
+        let mut copy = [T::ZERO; COLUMN_ROWS];
+        for (row, v) in copy[..self.n].iter_mut().enumerate() {
+            *v = self.x[row * self.stride + column];
+        }
+        acc.push(op, &copy[..self.n], self.at);
+    }
+}
+
 /// The first element that fits, and its index.
 #[inline(never)]
 fn first<T: Copy>(x: &[T], at: usize, fits: impl Fn(&T) -> bool) -> Option<(T, u64)> {
@@ -152,6 +189,46 @@ impl<T: Dtype> Accumulate<T> for Extrema<T> {
 
     fn is_settled(&self, op: ExtremaOp) -> bool {
         !op.skip_nan && self.nan.is_some()
+    }
+
+    #[inline(always)]
+    fn push_columns(
+        these: &mut [Self],
+        op: ExtremaOp,
+        x: &[T],
+        stride: usize,
+        n_rows: usize,
+        at: usize,
+    ) -> bool {
+        let mut best = [T::ZERO; STRIP];
+        let best = &mut best[..these.len()];
+        for row in (0..n_rows).step_by(COLUMN_ROWS) {
+            let rows = Rows { x: &x[row * stride..], stride, n: COLUMN_ROWS.min(n_rows - row), at: at + row };
+            if T::HAS_NAN && rows.any_nan(best.len()) {
+                these.iter_mut().enumerate().for_each(|(column, this)| rows.push_column(this, op, column));
+                continue;
+            }
+            these.iter_mut().for_each(|this| this.n += rows.n as u64);
+            if matches!(op.want, Want::Min | Want::ArgMin | Want::Ptp) {
+                best.copy_from_slice(&rows.x[..best.len()]);
+                fold_rows(best, rows.x, stride, rows.n, |a, v| if v.less(a) { v } else { a });
+                for (column, (this, v)) in these.iter_mut().zip(&*best).enumerate() {
+                    if this.min.is_none_or(|(old, _)| v.less(old)) {
+                        this.min = rows.first(column, *v);
+                    }
+                }
+            }
+            if matches!(op.want, Want::Max | Want::ArgMax | Want::Ptp) {
+                best.copy_from_slice(&rows.x[..best.len()]);
+                fold_rows(best, rows.x, stride, rows.n, |a, v| if a.less(v) { v } else { a });
+                for (column, (this, v)) in these.iter_mut().zip(&*best).enumerate() {
+                    if this.max.is_none_or(|(old, _)| old.less(*v)) {
+                        this.max = rows.first(column, *v);
+                    }
+                }
+            }
+        }
+        true
     }
 
     fn fill(op: ExtremaOp, outputs: Outputs<'_, T, Self>, args: &mut Args<'_>) -> Result<(), TaskError> {

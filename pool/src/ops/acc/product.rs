@@ -56,6 +56,21 @@ impl<T: Dtype> Accumulate<T> for Product<T> {
         op.skip_nan
     }
 
+    #[inline(always)]
+    fn push_columns(
+        these: &mut [Self],
+        op: ProductOp,
+        x: &[T],
+        stride: usize,
+        n_rows: usize,
+        _at: usize,
+    ) -> bool {
+        let width = these.len();
+        T::product_columns(x, stride, width, n_rows, op.skip_nan, |column, product| {
+            T::product_merge(these[column].0.get_or_insert_with(T::one), product);
+        })
+    }
+
     fn fill(op: ProductOp, outputs: Outputs<'_, T, Self>, args: &mut Args<'_>) -> Result<(), TaskError> {
         outputs.write(op, args.flat_mut::<T::Wide>()?, Self::value);
         Ok(())

@@ -68,6 +68,29 @@ impl<T: Dtype> Accumulate<T> for Spread<T> {
         op.skip_nan
     }
 
+    #[inline(always)]
+    fn push_columns(
+        these: &mut [Self],
+        op: SpreadOp,
+        x: &[T],
+        stride: usize,
+        n_rows: usize,
+        _at: usize,
+    ) -> bool {
+        if op.skip_nan && T::HAS_NAN {
+            return false;
+        }
+        let width = these.len();
+        let add = |column: usize, spread| T::spread_merge(&mut these[column].spread, spread);
+        if !T::spread_columns(x, stride, width, n_rows, add) {
+            return false;
+        }
+        for this in these {
+            this.n += n_rows as u64;
+        }
+        true
+    }
+
     fn fill(op: SpreadOp, outputs: Outputs<'_, T, Self>, args: &mut Args<'_>) -> Result<(), TaskError> {
         outputs.write(op, args.flat_mut::<T::Real>()?, |this| this.value(op));
         Ok(())

@@ -182,6 +182,12 @@ impl IntSpread {
 pub trait Narrow: Integer {
     /// Exact sum of squares.
     fn squares(x: &[Self]) -> i128;
+    /// The square.
+    #[inline(always)]
+    fn square(self) -> u64 {
+        // Of a number that is sign-extended to 64 bits; the square fits them.
+        self.wrap().wrapping_mul(self.wrap())
+    }
 }
 
 macro_rules! narrow {

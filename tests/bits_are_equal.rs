@@ -10,11 +10,19 @@ use ndpool::{Pool, Stderr, ops, task};
 use ndpool_tests::{Killer, Random, watchdog};
 use std::time::Duration;
 
+type Moments = (Sum<f64>, Sum<f64>, Prod<f64>, Min<f64>, Max<f64>);
+
 #[task]
-fn moments(x: ArrayView2<f64>) -> (Sum<f64>, Sum<f64>, Prod<f64>, Min<f64>, Max<f64>) {
+fn moments(x: ArrayView2<f64>) -> Moments {
     let square = x.iter().map(|v| v * v).sum();
     let product = x.iter().step_by(97).map(|v| 1.0 + v * 1e-9).product();
-    (Sum(x.sum()), Sum(square), Prod(product), Min(x.fold(f64::MAX, |a, &b| a.min(b))), Max(x.fold(f64::MIN, |a, &b| a.max(b))))
+    (
+        Sum(x.sum()),
+        Sum(square),
+        Prod(product),
+        Min(x.fold(f64::MAX, |a, &b| a.min(b))),
+        Max(x.fold(f64::MIN, |a, &b| a.max(b))),
+    )
 }
 
 #[task]
@@ -31,11 +39,12 @@ fn results(pool: &Pool) -> Vec<u64> {
     let mut all = Vec::new();
     for rows in [None, Some(1), Some(7), Some(5_000)] {
         let call = moments(&x);
-        let (a, b, c, d, e) = pool.run(match rows {
-            Some(rows) => call.block_rows(rows),
-            None => call,
-        })
-        .unwrap();
+        let (a, b, c, d, e) = pool
+            .run(match rows {
+                Some(rows) => call.block_rows(rows),
+                None => call,
+            })
+            .unwrap();
         all.extend([a.0, b.0, c.0, d.0, e.0].map(f64::to_bits));
     }
     let calls = (0..777).map(|i| cosine(f64::from(i)));

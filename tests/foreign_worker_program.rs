@@ -59,7 +59,8 @@ fn named_tasks_run_in_the_other_program() {
     let sum = pool.run(scale(2.0, &x, &mut y)).unwrap().0;
     assert_eq!(sum, 2.0 * 499_500.0 + 1_000.0);
     assert_eq!(y.view()[999], 1999.0);
-    let all: Vec<_> = pool.map((0..100).map(|i| who(&i.to_string()))).map(|result| result.unwrap().0).collect();
+    let all: Vec<_> =
+        pool.map((0..100).map(|i| who(&i.to_string()))).map(|result| result.unwrap().0).collect();
     assert_eq!(all[99], "hello 99");
     // Deaths there are as deaths here.
     pool.run(crash(&mut y).block_rows(250)).unwrap();
@@ -85,7 +86,8 @@ fn what_the_other_program_does_not_have_is_refused() {
     }
     assert!(pool.run(only_here()).unwrap_err().to_string().contains("foreign_worker_program::only_here"));
     // The same in a map, in its place.
-    let kinds: Vec<_> = pool.map((0..3).map(|_| only_here())).map(|result| result.unwrap_err().kind()).collect();
+    let kinds: Vec<_> =
+        pool.map((0..3).map(|_| only_here())).map(|result| result.unwrap_err().kind()).collect();
     assert_eq!(kinds, [ErrorKind::UnknownTask; 3]);
     let error = pool.run(changed(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BuildMismatch, "{error}");

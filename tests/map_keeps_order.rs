@@ -190,7 +190,8 @@ fn kills_do_not_disturb_the_order() {
             for (i, result) in pool.map((0..20_000).map(triple)).enumerate() {
                 assert_eq!(result.unwrap(), 3 * i as u64);
             }
-            let mut seen: Vec<_> = pool.map((0..500).map(triple)).unordered().map(|(i, r)| (i, r.unwrap())).collect();
+            let mut seen: Vec<_> =
+                pool.map((0..500).map(triple)).unordered().map(|(i, r)| (i, r.unwrap())).collect();
             seen.sort_unstable();
             assert!(seen.into_iter().enumerate().all(|(i, found)| found == (i, 3 * i as u64)));
         });

@@ -295,7 +295,7 @@ fn a_forked_child_harms_nothing() {
         // Whoever reaps now must find the pool alive.
         ndpool::reap(false).unwrap();
         assert_eq!(x.view().sum(), 100 * (how + 1));
-        pool.run(add(&mut x.rows_mut(..0))).unwrap();
+        pool.run(add(x.rows_mut(..0))).unwrap();
     }
     drop((pool, x));
     run.assert_gone();

@@ -53,7 +53,11 @@ fn read(paths: &[&Path]) -> Vec<String> {
 }
 
 /// What it should say.
-fn expected<T: Element, D: Dimension>(x: &SharedArray<T, D>, name: &str, parts: impl Fn(T) -> (f64, f64)) -> String {
+fn expected<T: Element, D: Dimension>(
+    x: &SharedArray<T, D>,
+    name: &str,
+    parts: impl Fn(T) -> (f64, f64),
+) -> String {
     let weighted = |part: fn((f64, f64)) -> f64| -> f64 {
         x.view().iter().enumerate().map(|(i, &v)| part(parts(v)) * (1 + i % 7) as f64).sum()
     };
@@ -83,7 +87,8 @@ fn arrays_are_read(backing: Backing) {
         expected(&scalar, "<u8", |v| real(v as f64)),
         expected(&empty, "<f4", |v| real(f64::from(v))),
     ];
-    let directory = std::env::temp_dir().join(format!("ndpool-numpy.{}.{}", std::process::id(), floats.segment_name()));
+    let directory =
+        std::env::temp_dir().join(format!("ndpool-numpy.{}.{}", std::process::id(), floats.segment_name()));
     std::fs::create_dir(&directory).unwrap();
     let mut n_saved = 0;
     let mut file = || {
@@ -100,8 +105,7 @@ fn arrays_are_read(backing: Backing) {
     empty.save_npy(&saved[6]).unwrap();
     // NumPy cannot map nothing at all.
     assert_eq!(read(&saved.iter().take(6).map(|path| &**path).collect::<Vec<_>>()), wanted[..6], "files");
-    let paths =
-        [floats.path(), small.path(), bytes.path(), bools.path(), complex.path(), scalar.path()];
+    let paths = [floats.path(), small.path(), bytes.path(), bools.path(), complex.path(), scalar.path()];
     assert_eq!(read(&paths.iter().map(|path| &**path).collect::<Vec<_>>()), wanted[..6], "segments");
     let script = "import sys, numpy as np; print(np.load(sys.argv[1]).shape, np.load(sys.argv[2]).shape)";
     let output = python(&["-c", script, empty.path().to_str().unwrap(), saved[6].to_str().unwrap()]).unwrap();

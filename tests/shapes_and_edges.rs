@@ -12,23 +12,23 @@ use ndpool_tests::{Random, watchdog};
 use std::path::PathBuf;
 
 #[task]
-fn copy<T: Element, D: Dimension>(x: ndarray::ArrayView<T, D>, #[out] mut y: ndarray::ArrayViewMut<T, D>) {
+fn copy<T: Element, D: Dimension>(x: ArrayView<T, D>, #[out] mut y: ArrayViewMut<T, D>) {
     y.assign(&x);
 }
 
 #[task]
-fn pass<T: Element, D: Dimension>(mut x: ndarray::ArrayViewMut<T, D>) {
+fn pass<T: Element, D: Dimension>(mut x: ArrayViewMut<T, D>) {
     // Staged, and so copied twice, though nothing changes.
     x.map_inplace(|v| *v = std::hint::black_box(*v));
 }
 
 #[task]
-fn blocks<T: Element, D: Dimension>(block: &Block, x: ndarray::ArrayView<T, D>) -> Concat<(usize, Vec<usize>)> {
+fn blocks<T: Element, D: Dimension>(block: &Block, x: ArrayView<T, D>) -> Concat<(usize, Vec<usize>)> {
     Concat(vec![(block.rows().start, x.shape().to_vec())])
 }
 
 #[task]
-fn increment<D: Dimension>(mut x: ndarray::ArrayViewMut<i64, D>) -> Sum<usize> {
+fn increment<D: Dimension>(mut x: ArrayViewMut<i64, D>) -> Sum<usize> {
     x += 1;
     Sum(x.len())
 }
@@ -79,8 +79,14 @@ fn every_element_type_goes_there_and_back() {
     round_trip(&pool, &[0, 1, u32::MAX]);
     round_trip(&pool, &[0, 1, u64::MAX]);
     round_trip(&pool, &[true, false, false, true, true, true, false]);
-    round_trip(&pool, &[0.0_f32, -0.0, f32::MIN_POSITIVE / 2.0, f32::INFINITY, f32::NEG_INFINITY, f32::EPSILON]);
-    round_trip(&pool, &[0.0_f64, -0.0, f64::MIN_POSITIVE / 2.0, f64::INFINITY, f64::NEG_INFINITY, f64::EPSILON]);
+    round_trip(
+        &pool,
+        &[0.0_f32, -0.0, f32::MIN_POSITIVE / 2.0, f32::INFINITY, f32::NEG_INFINITY, f32::EPSILON],
+    );
+    round_trip(
+        &pool,
+        &[0.0_f64, -0.0, f64::MIN_POSITIVE / 2.0, f64::INFINITY, f64::NEG_INFINITY, f64::EPSILON],
+    );
     round_trip(&pool, &[Complex::new(0.0_f32, -0.0), Complex::new(f32::INFINITY, 1.5)]);
     round_trip(&pool, &[Complex::new(0.0_f64, -0.0), Complex::new(f64::INFINITY, 1.5)]);
 }
@@ -90,7 +96,8 @@ fn bits_of_nan_are_kept() {
     let _watchdog = watchdog();
     let pool = pool();
     // Quiet and signalling, of both signs, with payloads.
-    let patterns = [0x7ff8_0000_0000_0001, 0xfff8_dead_beef_0000, 0x7ff0_0000_0000_0001, 0xffff_ffff_ffff_ffff, 1];
+    let patterns =
+        [0x7ff8_0000_0000_0001, 0xfff8_dead_beef_0000, 0x7ff0_0000_0000_0001, 0xffff_ffff_ffff_ffff, 1];
     let values: Vec<f64> = patterns.iter().map(|&bits| f64::from_bits(bits)).collect();
     let x = pool.from_array(&ArrayView1::from(&values)).unwrap();
     let mut y = pool.zeros(5).unwrap();
@@ -136,7 +143,8 @@ fn fewer_rows_than_workers_and_blocks_of_all_lengths() {
     let x = pool.zeros::<u8, _>((10, 2, 2)).unwrap();
     for rows in 1..12 {
         let found = pool.run(blocks(&x).block_rows(rows)).unwrap().0;
-        let expected: Vec<_> = (0..10).step_by(rows).map(|start| (start, vec![rows.min(10 - start), 2, 2])).collect();
+        let expected: Vec<_> =
+            (0..10).step_by(rows).map(|start| (start, vec![rows.min(10 - start), 2, 2])).collect();
         assert_eq!(found, expected);
     }
 }
@@ -145,7 +153,8 @@ fn fewer_rows_than_workers_and_blocks_of_all_lengths() {
 fn many_axes_of_any_number() {
     let _watchdog = watchdog();
     let pool = pool();
-    let mut x = pool.from_shape_fn((3, 2, 2, 1, 2, 2), |(a, b, c, d, e, f)| (a + b + c + d + e + f) as i64).unwrap();
+    let mut x =
+        pool.from_shape_fn((3, 2, 2, 1, 2, 2), |(a, b, c, d, e, f)| (a + b + c + d + e + f) as i64).unwrap();
     pool.run(increment(&mut x).block_rows(1)).unwrap();
     assert_eq!(x.view()[[2, 1, 1, 0, 1, 1]], 7);
     let mut x = pool.zeros::<i64, _>(IxDyn(&[2, 1, 1, 1, 1, 1, 1, 1, 3])).unwrap();
@@ -174,19 +183,23 @@ fn ranges_splits_and_chunks_touch_their_rows_alone() {
     pool.run(increment(x.rows_mut(5..7))).unwrap();
     pool.run(increment(x.rows_mut(..=5).rows(4..))).unwrap();
     let (low, high) = x.split_at_mut(10);
-    let (middle, end) = high.split_at(5);
+    let (_middle, end) = high.split_at(5);
     pool.join(increment(low).block_rows(3), increment(end)).unwrap();
-    drop(middle);
     let rows: Vec<i64> = x.view().rows().into_iter().map(|row| row.sum() / 3).collect();
     let expected: Vec<i64> = (0..20)
-        .map(|i| i64::from((5..7).contains(&i)) + i64::from((4..6).contains(&i)) + i64::from(!(10..15).contains(&i)))
+        .map(|i| {
+            i64::from((5..7).contains(&i))
+                + i64::from((4..6).contains(&i))
+                + i64::from(!(10..15).contains(&i))
+        })
         .collect();
     assert_eq!(rows, expected);
     let mut y = pool.zeros::<i64, _>(23).unwrap();
     let sizes: Vec<usize> = pool.map(y.row_chunks_mut(5).map(increment)).map(|sum| sum.unwrap().0).collect();
     assert_eq!(sizes, [5, 5, 5, 5, 3]);
     assert_eq!(y.view().to_vec(), [1; 23]);
-    let starts = pool.map(y.row_chunks(10).map(|rows| blocks(rows).block_rows(100))).map(|found| found.unwrap().0);
+    let starts =
+        pool.map(y.row_chunks(10).map(|rows| blocks(rows).block_rows(100))).map(|found| found.unwrap().0);
     assert_eq!(starts.collect::<Vec<_>>(), [[(0, vec![10])], [(0, vec![10])], [(0, vec![3])]]);
 }
 
@@ -213,10 +226,15 @@ fn sources_of_any_strides_are_copied_in_order() {
 /// Writes a `.npy` file with this header and data, and tries to load it: it must be refused for a reason that is as
 /// expected.
 #[track_caller]
-fn refused<T: Element, D: Dimension>(pool: &Pool, header: &str, data: &[u8], is_expected: fn(&NpyError) -> bool) {
+fn refused<T: Element, D: Dimension>(
+    pool: &Pool,
+    header: &str,
+    data: &[u8],
+    is_expected: fn(&NpyError) -> bool,
+) {
     let path = scratch("refused");
     let mut text = header.to_owned();
-    while (10 + text.len() + 1) % 64 != 0 {
+    while !(10 + text.len() + 1).is_multiple_of(64) {
         text.push(' ');
     }
     text.push('\n');
@@ -244,18 +262,28 @@ fn files_that_are_something_else_are_refused_by_what_they_are() {
         format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}")
     };
     let zeros = vec![0; 48];
-    refused::<f64, Ix1>(&pool, &header("<f4", "False", "(12,)"), &zeros, |e| matches!(e, NpyError::DType { .. }));
-    refused::<i64, Ix1>(&pool, &header("<u8", "False", "(6,)"), &zeros, |e| matches!(e, NpyError::DType { .. }));
+    refused::<f64, Ix1>(&pool, &header("<f4", "False", "(12,)"), &zeros, |e| {
+        matches!(e, NpyError::DType { .. })
+    });
+    refused::<i64, Ix1>(&pool, &header("<u8", "False", "(6,)"), &zeros, |e| {
+        matches!(e, NpyError::DType { .. })
+    });
     refused::<f64, Ix1>(&pool, &header("<f8", "False", "(2, 3)"), &zeros, |e| {
         matches!(e, NpyError::Rank { found: 2, wanted: 1, .. })
     });
-    refused::<f64, Ix2>(&pool, &header(">f8", "False", "(2, 3)"), &zeros, |e| matches!(e, NpyError::ByteOrder { .. }));
+    refused::<f64, Ix2>(&pool, &header(">f8", "False", "(2, 3)"), &zeros, |e| {
+        matches!(e, NpyError::ByteOrder { .. })
+    });
     refused::<f64, Ix2>(&pool, &header("<f8", "True", "(2, 3)"), &zeros, |e| {
         matches!(e, NpyError::FortranOrder { .. })
     });
-    refused::<f64, Ix2>(&pool, &header("<f8", "False", "(2, 4)"), &zeros, |e| matches!(e, NpyError::Truncated { .. }));
+    refused::<f64, Ix2>(&pool, &header("<f8", "False", "(2, 4)"), &zeros, |e| {
+        matches!(e, NpyError::Truncated { .. })
+    });
     refused::<f64, Ix1>(&pool, &header("|O", "False", "(6,)"), &zeros, |e| matches!(e, NpyError::Objects));
-    refused::<f64, Ix1>(&pool, &header("<f8", "False", "6"), &zeros, |e| matches!(e, NpyError::Header { .. }));
+    refused::<f64, Ix1>(&pool, &header("<f8", "False", "6"), &zeros, |e| {
+        matches!(e, NpyError::Header { .. })
+    });
     refused::<bool, Ix1>(&pool, &header("|b1", "False", "(4,)"), &[0, 1, 2, 0], |e| {
         matches!(e, NpyError::BadBool { index: 2, found: 2 })
     });

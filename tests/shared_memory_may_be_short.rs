@@ -10,7 +10,12 @@ use ndpool::{Backing, ErrorKind, Pool, task};
 use ndpool_tests::{Actor, role, watchdog};
 
 #[task]
-fn fill(#[flat] #[out] x: &mut [f64], value: f64) {
+fn fill(
+    #[flat]
+    #[out]
+    x: &mut [f64],
+    value: f64,
+) {
     x.fill(value);
 }
 
@@ -29,7 +34,10 @@ fn in_a_namespace(test: &str, script: &str) {
     let output = Actor::command(&wrapper, test, "namespace").output();
     match output {
         Ok(output) if output.status.success() => {}
-        Ok(output) if output.status.code() == Some(NOT_PERMITTED) || String::from_utf8_lossy(&output.stderr).contains("unshare") => {
+        Ok(output)
+            if output.status.code() == Some(NOT_PERMITTED)
+                || String::from_utf8_lossy(&output.stderr).contains("unshare") =>
+        {
             println!("skipped, no mount namespace can be made: {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(output) => panic!(

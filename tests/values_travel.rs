@@ -20,15 +20,23 @@ enum Shape {
     Named(String, Option<Box<Shape>>),
 }
 
+type Echo = (Shape, (u8, i64, char), BTreeMap<String, Vec<u16>>);
+
 #[task]
-fn echo(shape: Shape, tag: (u8, i64, char), map: BTreeMap<String, Vec<u16>>) -> (Shape, (u8, i64, char), BTreeMap<String, Vec<u16>>) {
+fn echo(shape: Shape, tag: (u8, i64, char), map: BTreeMap<String, Vec<u16>>) -> Echo {
     (shape, tag, map)
 }
 
 #[task]
-fn borrowed(text: &str, numbers: &[f64], other: &Vec<Option<u32>>, (a, b): (i8, i8), mut n: u64) -> (String, f64, usize, i8, u64) {
+fn borrowed(
+    text: &str,
+    numbers: &[f64],
+    other: &BTreeMap<u8, Option<u32>>,
+    (a, b): (i8, i8),
+    mut n: u64,
+) -> (String, f64, usize, i8, u64) {
     n += 1;
-    (text.to_uppercase(), numbers.iter().sum(), other.iter().flatten().count(), a - b, n)
+    (text.to_uppercase(), numbers.iter().sum(), other.values().flatten().count(), a - b, n)
 }
 
 #[task]
@@ -55,7 +63,10 @@ fn random_bytes(n: usize, seed: u64) -> Vec<u8> {
 fn checksum(bytes: &[u8]) -> u64 {
     // Some of them: the comparison with the result sees the others.
     let step = 1 + bytes.len() / 10_000;
-    bytes.iter().step_by(step).fold(0, |sum: u64, &byte| (sum ^ u64::from(byte)).rotate_left(5).wrapping_mul(31))
+    bytes
+        .iter()
+        .step_by(step)
+        .fold(0, |sum: u64, &byte| (sum ^ u64::from(byte)).rotate_left(5).wrapping_mul(31))
 }
 
 fn pool() -> Pool {
@@ -77,7 +88,9 @@ fn values_of_all_kinds_come_back_unchanged() {
         assert_eq!(result, (shape, (255, i64::MIN, '🦀'), map));
     }
     let (text, numbers) = (String::from("straße"), vec![0.5; 8]);
-    let result = pool.run(borrowed(&text, &numbers, &vec![Some(1), None, Some(3)], (1, 2), 9)).unwrap();
+    let result = pool
+        .run(borrowed(&text, &numbers, &BTreeMap::from([(1, Some(1)), (2, None), (3, Some(3))]), (1, 2), 9))
+        .unwrap();
     assert_eq!(result, ("STRASSE".to_owned(), 4.0, 2, -1, 10));
     assert_eq!(pool.run(nothing()).unwrap(), ());
 }
@@ -89,7 +102,8 @@ fn large_values_cross_over_and_their_memory_comes_back() {
     let pool = pool();
     let run = Run::of(&pool);
     let held = || -> u64 {
-        let files = run.files().into_iter().filter_map(|name| std::fs::metadata(format!("/dev/shm/{name}")).ok());
+        let files =
+            run.files().into_iter().filter_map(|name| std::fs::metadata(format!("/dev/shm/{name}")).ok());
         files.map(|metadata| metadata.blocks() * 512).sum()
     };
     let before = held();
@@ -119,7 +133,11 @@ struct Fussy(u8);
 
 impl Serialize for Fussy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0 == 1 { Err(serde::ser::Error::custom("one cannot be sent")) } else { serializer.serialize_u8(self.0) }
+        if self.0 == 1 {
+            Err(serde::ser::Error::custom("one cannot be sent"))
+        } else {
+            serializer.serialize_u8(self.0)
+        }
     }
 }
 
@@ -155,11 +173,20 @@ fn what_cannot_be_serialised_is_an_error_and_no_death() {
 
 #[ndpool::test]
 fn a_block_knows_where_it_is() {
+    /// Index, rows, attempt, whether it is cancelled, and whether rows and worker are as they should be.
+    type Place = (usize, (usize, usize), u32, bool, bool);
+
     #[task]
-    fn places(block: &Block, x: ArrayView1<i32>) -> Concat<(usize, (usize, usize), u32, bool, bool)> {
+    fn places(block: &Block, x: ArrayView1<i32>) -> Concat<Place> {
         let rows = block.rows();
         let fits = rows.clone().zip(&x).all(|(row, &v)| v == 10 + row as i32) && rows.len() == x.len();
-        Concat(vec![(block.index(), (rows.start, rows.end), block.attempt(), block.is_cancelled(), fits && block.worker() < 2)])
+        Concat(vec![(
+            block.index(),
+            (rows.start, rows.end),
+            block.attempt(),
+            block.is_cancelled(),
+            fits && block.worker() < 2,
+        )])
     }
     let _watchdog = watchdog();
     let pool = pool();
@@ -197,7 +224,7 @@ fn state_stays_in_its_worker() {
 }
 
 #[task]
-fn scale<T, D>(k: T, mut y: ndarray::ArrayViewMut<T, D>)
+fn scale<T, D>(k: T, mut y: ArrayViewMut<T, D>)
 where
     T: Element + Serialize + DeserializeOwned + MulAssign,
     D: Dimension,
@@ -211,7 +238,7 @@ fn sum_flat<T: Element + Into<f64>>(#[flat] x: &[T]) -> Sum<f64> {
 }
 
 #[task]
-fn negate(x: &ndarray::ArrayRef2<f32>, #[out] y: &mut ndarray::ArrayRef2<f32>) {
+fn negate(x: &ArrayRef2<f32>, #[out] y: &mut ArrayRef2<f32>) {
     y.assign(&x.mapv(|v| -v));
 }
 
@@ -279,8 +306,20 @@ fn a_task_by_hand_and_its_mistakes() {
     let kinds: Vec<_> = [
         pool.run(CallBuilder::<Norm>::new().value(&2_i32).rows(&x).merged()),
         pool.run(CallBuilder::<Norm>::new().value(&2_i32).value(&weights).rows_mut(&mut y).merged()),
-        pool.run(CallBuilder::<Norm>::new().value(&2_i32).value(&weights).rows(&pool.zeros::<f32, _>((1, 1)).unwrap()).merged()),
-        pool.run(CallBuilder::<Norm>::new().value(&2_i32).value(&weights).rows(&pool.zeros::<f64, _>(1).unwrap()).merged()),
+        pool.run(
+            CallBuilder::<Norm>::new()
+                .value(&2_i32)
+                .value(&weights)
+                .rows(&pool.zeros::<f32, _>((1, 1)).unwrap())
+                .merged(),
+        ),
+        pool.run(
+            CallBuilder::<Norm>::new()
+                .value(&2_i32)
+                .value(&weights)
+                .rows(&pool.zeros::<f64, _>(1).unwrap())
+                .merged(),
+        ),
         pool.run(CallBuilder::<Norm>::new().value(&2_i32).value(&weights).rows(&x).single()),
     ]
     .into_iter()
@@ -292,7 +331,13 @@ fn a_task_by_hand_and_its_mistakes() {
 }
 
 #[task]
-fn refine(k: f64, #[whole] table: ArrayView1<f64>, x: ArrayView2<f64>, mut y: ArrayViewMut2<f64>, #[out] mut z: ArrayViewMut1<f64>) -> (Sum<f64>, Concat<u64>) {
+fn refine(
+    k: f64,
+    #[whole] table: ArrayView1<f64>,
+    x: ArrayView2<f64>,
+    mut y: ArrayViewMut2<f64>,
+    #[out] mut z: ArrayViewMut1<f64>,
+) -> (Sum<f64>, Concat<u64>) {
     y.scaled_add(k, &x);
     z.assign(&y.sum_axis(Axis(1)));
     (Sum(z.sum() * table.sum()), Concat(vec![z.sum().to_bits()]))

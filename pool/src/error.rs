@@ -119,7 +119,8 @@ pub struct FailedBlocks {
     pub failed: Vec<Range<usize>>,
     /// Blocks that were never run, because the job was cancelled or ran out of time.
     pub not_run: Vec<Range<usize>>,
-    /// Blocks that write an `#[out]` array and failed half-way: their rows hold neither old nor new values.
+    /// Blocks whose rows may be partly old and partly new: they write an `#[out]` array and failed half-way, or the
+    /// disk failed under a file-backed array while they were written back.
     pub torn: Vec<Range<usize>>,
     /// Number of blocks in the job.
     pub n_blocks: usize,

@@ -20,7 +20,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 ///
-/// As for [`print`].
+/// As for [`print()`].
 pub fn print_json(report: &impl Serialize) -> Result<(), Failure> {
     write(|out| {
         serde_json::to_writer(&mut *out, report)?;

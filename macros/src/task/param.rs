@@ -214,7 +214,7 @@ fn classify_reference(reference: &TypeReference, marks: Marks) -> Result<Kind> {
     if is_mut {
         return Err(mutable_reference(reference, inner));
     }
-    if last_segment(inner).is_some_and(|segment| segment.ident == "Block" && segment.arguments.is_none()) {
+    if last_segment(inner).is_some_and(|segment| segment.ident == "Block" && is_elided(&segment.arguments)) {
         return Ok(Kind::Block);
     }
     match inner {
@@ -226,6 +226,18 @@ fn classify_reference(reference: &TypeReference, marks: Marks) -> Result<Kind> {
             check_value(inner)?;
             Ok(Kind::Borrowed(inner.clone()))
         }
+    }
+}
+
+/// Whether a type has no arguments but lifetimes that are left open, as a lint may ask for: `Block` or `Block<'_>`.
+fn is_elided(arguments: &PathArguments) -> bool {
+    match arguments {
+        PathArguments::None => true,
+        PathArguments::AngleBracketed(args) => args
+            .args
+            .iter()
+            .all(|arg| matches!(arg, GenericArgument::Lifetime(lifetime) if lifetime.ident == "_")),
+        PathArguments::Parenthesized(_) => false,
     }
 }
 
@@ -510,7 +522,7 @@ mod tests {
                 "{tokens}"
             );
         }
-        for tokens in [quote!(b: &Block), quote!(b: &ndpool::Block)] {
+        for tokens in [quote!(b: &Block), quote!(b: &ndpool::Block), quote!(b: &Block<'_>)] {
             assert!(matches!(param(tokens.clone()).map(|param| param.kind), Ok(Kind::Block)), "{tokens}");
         }
     }

@@ -1,5 +1,6 @@
 //! What array parameters of a call accept.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ndarray::Dimension;
@@ -61,8 +62,35 @@ pub struct ArrayArg {
 /// Where the bytes of an argument lie.
 #[derive(Debug, Clone)]
 pub(crate) enum ArraySource {
+    /// Of an array that is borrowed.
     Segment(Arc<Segment>),
+    /// Of an array that is not borrowed, but shared: while this is held, `Arc::get_mut` and its like give it to nobody.
+    /// The segment alone would not do: between the making of a call and its submission no lease keeps writers away.
+    Shared(Arc<dyn HasSegment>),
+    /// A mapped file, which nobody writes.
     File(Arc<MappedFile>),
+}
+
+impl ArraySource {
+    /// The segment; `None` for a mapped file.
+    pub(crate) fn segment(&self) -> Option<&Arc<Segment>> {
+        match self {
+            Self::Segment(segment) => Some(segment),
+            Self::Shared(array) => Some(array.segment()),
+            Self::File(_) => None,
+        }
+    }
+}
+
+/// An array without its types.
+pub(crate) trait HasSegment: fmt::Debug + Send + Sync {
+    fn segment(&self) -> &Arc<Segment>;
+}
+
+impl<T: Element, D: Dimension> HasSegment for SharedArray<T, D> {
+    fn segment(&self) -> &Arc<Segment> {
+        self.segment()
+    }
 }
 
 impl ArrayArg {
@@ -82,6 +110,7 @@ impl ArrayArg {
     pub(crate) fn locator(&self) -> Locator {
         match &self.source {
             ArraySource::Segment(segment) => segment.locator(),
+            ArraySource::Shared(array) => array.segment().locator(),
             ArraySource::File(file) => file.locator().clone(),
         }
     }
@@ -124,10 +153,19 @@ whole_array_to_read! {
     &'a SharedArray<T, D>, |array| ArraySource::Segment(array.segment().clone());
     &'a mut SharedArray<T, D>, |array| ArraySource::Segment(array.segment().clone());
     &'a Arc<SharedArray<T, D>>, |array| ArraySource::Segment(array.segment().clone());
-    Arc<SharedArray<T, D>>, |array| ArraySource::Segment(array.segment().clone());
     &'a MappedArray<T, D>, |array| ArraySource::File(array.file().clone());
     &'a Arc<MappedArray<T, D>>, |array| ArraySource::File(array.file().clone());
     Arc<MappedArray<T, D>>, |array| ArraySource::File(array.file().clone());
+}
+
+impl<'a, T: Element, D: Dimension + 'static> IntoRows<'a> for Arc<SharedArray<T, D>> {
+    type Elem = T;
+    type Dim = D;
+
+    fn into_rows_arg(self) -> ArrayArg {
+        let dim = self.raw_dim();
+        ArrayArg::new::<T, D>(ArraySource::Shared(self), &dim, 0)
+    }
 }
 
 impl<'a, T: Element, D: Dimension> IntoRowsMut<'a> for RowsMut<'a, T, D> {

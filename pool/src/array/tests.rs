@@ -205,9 +205,15 @@ fn arguments_say_where_the_rows_lie() {
     let mut bytes = [0; 4];
     worker.mapping().read_bytes(worker.data_offset() + some.offset_bytes, &mut bytes);
     assert_eq!(i32::from_ne_bytes(bytes), 12);
-    let owned = shared.clone().into_rows_arg();
-    drop(shared);
-    assert!(matches!(owned.source, ArraySource::Segment(_)), "and keeps the segment");
+}
+
+#[test]
+fn nobody_writes_an_array_that_a_call_shares() {
+    let mut shared = Arc::new(SharedArray::<i32, _>::zeros_in(&run(), Ix1(4)).unwrap());
+    let arg = shared.clone().into_rows_arg();
+    assert!(Arc::get_mut(&mut shared).is_none(), "a call that nobody has submitted yet has no lease");
+    drop(arg);
+    assert!(Arc::get_mut(&mut shared).is_some());
 }
 
 #[track_caller]

@@ -166,6 +166,17 @@ impl Board {
         n_woken
     }
 
+    /// As [`Board::wake`], for work that nobody came for: also wakes who sleeps although its flag was cleared, because the
+    /// worker that meant to wake it died in between.
+    pub(crate) fn wake_again(&self, n: usize) {
+        for slot in 0..self.n_workers {
+            if !self.bed(slot).is_parked() && self.running(slot) == 0 {
+                self.bed(slot).rouse();
+            }
+        }
+        self.wake(n);
+    }
+
     /// Tells workers of work for `n` of them: bumps the epoch and wakes those that are parked beyond the ones
     /// that are looking anyway.
     pub(crate) fn announce(&self, n: usize) {
@@ -269,7 +280,7 @@ impl Board {
     pub(crate) fn ask_to_retire(&self, slot: usize) {
         self.worker(slot).retire.store(1, Ordering::Relaxed);
         self.epoch().bump();
-        self.bed(slot).wake();
+        self.bed(slot).rouse();
     }
 
     /// First byte that the block in hand spilled, and the first byte that is unused.

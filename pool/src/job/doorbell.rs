@@ -73,6 +73,13 @@ impl Bed<'_> {
         was_parked
     }
 
+    /// Wakes the worker even if its flag says that it is awake: another worker may have died between clearing the flag
+    /// and the call that wakes. Harmless if the worker does not sleep.
+    pub(crate) fn rouse(&self) {
+        self.0.store(0, Ordering::SeqCst);
+        futex_wake(self.0, 1);
+    }
+
     /// Forgets a worker that died, asleep or not.
     pub(crate) fn clear(&self) {
         self.0.store(0, Ordering::SeqCst);

@@ -40,11 +40,12 @@ pub(super) fn run<R>(run: &Arc<Run>, spec: CallSpec, collect: Collect<'_, R>) ->
         };
         let spec = ArraySpec { locator, dtype, shape, offset_bytes, mode: param.mode };
         spec.validate(spec.locator.data_len)?;
+        if let Some(segment) = source.segment() {
+            segment.leases().wait(spec.bytes(&(0..spec.n_rows())), param.mode.is_mutable());
+        }
         let data = match &source {
-            ArraySource::Segment(segment) => {
-                segment.leases().wait(spec.bytes(&(0..spec.n_rows())), param.mode.is_mutable());
-                segment.data_ptr()?
-            }
+            ArraySource::Segment(segment) => segment.data_ptr()?,
+            ArraySource::Shared(array) => array.segment().data_ptr()?,
             ArraySource::File(file) => file.data_ptr().cast_mut(),
         };
         arrays.push(Array { spec, data, staging: Vec::new(), _source: source });

@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 ///
 /// ndpool::init();
 /// let pool = Pool::builder().workers(2).build()?;
-/// let x = pool.full(10_000, 0.5)?;
+/// let x = pool.full(10_000, 0.5_f64)?;
 /// let mut job = pool.submit(ops::sum(&x))?;
 /// let sum = loop {
 ///     match job.try_join() {

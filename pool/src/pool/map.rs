@@ -141,11 +141,13 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
         let max_jobs = JOBS_PER_WORKER * self.pool.n_workers();
         while self.in_flight.len() < max_jobs && self.room() > 0 {
             let Some(call) = self.held.take().or_else(|| self.calls.next()) else { return };
-            let flight = match self.pool.engine() {
+            match self.pool.engine() {
                 Engine::Workers(core) if call.can_batch() => self.fill_batch(core, call),
-                _ => self.single(call),
-            };
-            self.in_flight.push_back(flight);
+                _ => {
+                    let flight = self.single(call);
+                    self.in_flight.push_back(flight);
+                }
+            }
         }
     }
 
@@ -177,7 +179,7 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
     }
 
     /// Draws calls that are like the first one, and hands them over as one job.
-    fn fill_batch(&mut self, core: &Arc<Core>, first: Call<'a, R>) -> Flight<'a, R> {
+    fn fill_batch(&mut self, core: &Arc<Core>, first: Call<'a, R>) {
         let max = self.batch.min(self.room()).max(1);
         let mut specs: Vec<CallSpec> = Vec::with_capacity(max);
         let mut collects = Vec::with_capacity(max);
@@ -210,7 +212,7 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
             Ok(record)
         });
         match record {
-            Ok(record) => Flight::Batch(Batch {
+            Ok(record) => self.in_flight.push_back(Flight::Batch(Batch {
                 core: Arc::clone(core),
                 index,
                 record,
@@ -218,15 +220,11 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
                 next_block: 0,
                 arena: None,
                 submitted,
-            }),
-            Err(error) => {
-                // The first call has the error; the others were never handed over, and fail with the same.
-                for other in (1..n_calls).rev() {
-                    let flight = Flight::Ready { index: index + other, result: Err(error.copy()) };
-                    self.in_flight.push_front(flight);
-                }
-                Flight::Ready { index, result: Err(error) }
-            }
+            })),
+            // None of them was handed over, and all fail with the same.
+            Err(error) => self.in_flight.extend(
+                (index..index + n_calls).map(|index| Flight::Ready { index, result: Err(error.copy()) }),
+            ),
         }
     }
 

@@ -124,7 +124,14 @@ impl Segment {
                 format!("a segment of {len_bytes} bytes is larger than any file can be"),
             )
         })?;
-        self.storage().grow(file_len)?;
+        let grown = self.storage().grow(file_len);
+        if grown.as_ref().is_err_and(|error| error.kind() == ErrorKind::OutOfSpace) {
+            // What waits to be used again may be what is missing.
+            self.run.trim();
+            self.storage().grow(file_len)?;
+        } else {
+            grown?;
+        }
         self.data_len.fetch_max(len_bytes, Ordering::AcqRel);
         Ok(())
     }

@@ -95,7 +95,13 @@ impl Actor<'_> {
         reception.close();
         let Some(hello) = hello? else { return Ok(Event::ShutDown) };
         let abilities = handshake::examine(&self.core.config, &hello)?;
-        self.core.learn_abilities(abilities);
+        if !self.core.learn_abilities(abilities) {
+            return Err(Error::new(
+                ErrorKind::BuildMismatch,
+                "the worker program is another one than when the pool was built, with other tasks",
+            )
+            .with_hint("its file changed while the pool runs: build a new pool"));
+        }
         self.welcome(hello)?;
         Ok(Event::Ready)
     }

@@ -115,6 +115,8 @@ pub(crate) struct Core {
     pub(super) table: Mutex<Table>,
     /// Bytes that every worker's staging buffer has.
     pub(super) staging_len: AtomicUsize,
+    /// Held while the staging buffers grow: where the file system cannot reserve space, growing writes zeros.
+    pub(super) growing: Mutex<()>,
     pub(super) monitor: Monitor,
     pub(super) counters: Counters,
     /// Set once; nothing is started or accepted any more.
@@ -168,6 +170,7 @@ impl Core {
             slots,
             table: Mutex::default(),
             staging_len: AtomicUsize::new(0),
+            growing: Mutex::default(),
             monitor: Monitor::default(),
             counters: Counters::default(),
             is_closing: AtomicBool::new(false),
@@ -241,8 +244,10 @@ impl Core {
         self.threads().push(thread);
     }
 
-    pub(super) fn learn_abilities(&self, abilities: Abilities) {
-        *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(abilities);
+    /// Notes what workers can do; whether it is what the first one could. Jobs in flight count on that.
+    pub(super) fn learn_abilities(&self, abilities: Abilities) -> bool {
+        let mut known = self.abilities();
+        *known.get_or_insert_with(|| abilities.clone()) == abilities
     }
 
     pub(super) fn abilities(&self) -> MutexGuard<'_, Option<Abilities>> {

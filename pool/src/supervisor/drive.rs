@@ -91,10 +91,10 @@ impl Core {
         self.board.request_rescan();
         if only_charged {
             // Only a fresh worker takes them, and nobody knows which of the sleepers that is.
-            self.board.wake(self.config.n_workers);
+            self.board.wake_again(self.config.n_workers);
             self.make_fresh_worker();
         } else {
-            self.board.wake(n_free);
+            self.board.wake_again(n_free);
         }
     }
 

@@ -12,8 +12,8 @@ use crate::job::arena::Plan;
 use crate::job::board::{N_JOBS, OpenJob};
 use crate::job::descriptor::TaskId;
 use crate::task::{TaskVtable, image_offset, not_in_this_image};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 impl Core {
     /// How workers find a task.
@@ -86,6 +86,7 @@ impl Core {
         if self.staging_len.load(Ordering::Acquire) >= len {
             return Ok(());
         }
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         for slot in &self.slots {
             slot.staging.grow_raw(len)?;
         }
@@ -129,7 +130,6 @@ impl Core {
         drop(state);
         self.board.announce(job.n_blocks());
         if has_waker {
-            // The monitor may have gone to sleep while the job was queued.
             let _ = self.watch(true);
         }
         Ok(())
@@ -176,6 +176,9 @@ impl Core {
             match self.publish(&job) {
                 Ok(()) => {
                     self.cancel_if_late(&job);
+                    // The monitor may have gone to sleep while the job was between queue and board, and must enforce its limits
+                    // and end it if its handle is gone.
+                    let _ = self.watch(false);
                     break;
                 }
                 // The place is still free: for the one behind it.

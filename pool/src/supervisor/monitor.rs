@@ -18,12 +18,13 @@ const LONGEST_TICK: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
-    state: Mutex<State_>,
+    state: Mutex<Shared>,
     changed: Condvar,
 }
 
+/// What the monitor's thread shares with those who call on it.
 #[derive(Debug, Default)]
-struct State_ {
+struct Shared {
     /// Whether there may be a job to watch.
     has_jobs: bool,
     /// Whether somebody waits for a job's end through a waker: then ends must be noticed at once.
@@ -33,7 +34,7 @@ struct State_ {
 }
 
 impl Monitor {
-    fn lock(&self) -> MutexGuard<'_, State_> {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -278,11 +278,9 @@ impl JobRecord {
         &'s self,
         state: &'s JobState,
     ) -> impl Iterator<Item = (&'s Segment, std::ops::Range<usize>, bool)> {
-        self.descriptor.arrays.iter().zip(&state.sources).filter_map(|(array, source)| match source {
-            ArraySource::Segment(segment) => {
-                Some((&**segment, array.bytes(&(0..array.n_rows())), array.mode.is_mutable()))
-            }
-            ArraySource::File(_) => None,
+        self.descriptor.arrays.iter().zip(&state.sources).filter_map(|(array, source)| {
+            let segment = source.segment()?;
+            Some((&**segment, array.bytes(&(0..array.n_rows())), array.mode.is_mutable()))
         })
     }
 

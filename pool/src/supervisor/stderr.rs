@@ -11,6 +11,10 @@ const KEPT_LINES: usize = 20;
 /// Bytes of one line that are kept; a program may print without ever ending a line.
 const MAX_LINE_BYTES: usize = 4096;
 
+/// Reads at a time: a program that prints without end must not keep the slot's thread from seeing anything else. More than a pipe
+/// holds, so that nothing of a program that has ended is missed.
+const MAX_READS: usize = 512;
+
 /// The stderr of one worker's process.
 #[derive(Debug)]
 pub(super) struct Lines {
@@ -36,10 +40,11 @@ impl Lines {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
-    /// Takes what is there now.
+    /// Takes what is there now, or a good part of it.
     pub(super) fn drain(&mut self) {
         let mut buffer = [0; 4096];
-        while let Some(pipe) = &mut self.pipe {
+        for _ in 0..MAX_READS {
+            let Some(pipe) = &mut self.pipe else { break };
             match pipe.read(&mut buffer) {
                 Ok(0) => self.pipe = None,
                 Ok(n) => self.take(&buffer[..n]),

@@ -166,11 +166,9 @@ fn write_back(slot: &Slot, job: &JobRecord, sources: &[ArraySource], block: usiz
     for staged in job.descriptor.staging(block) {
         bytes.resize(staged.buffer.len(), 0);
         slot.staging.read_at(staged.buffer.start, &mut bytes)?;
-        match &sources[staged.index] {
-            ArraySource::Segment(segment) => segment.write_at(staged.target.start, &bytes)?,
-            ArraySource::File(_) => {
-                return Err(Error::new(ErrorKind::InvalidArgument, "a mapped file cannot be written"));
-            }
+        match sources[staged.index].segment() {
+            Some(segment) => segment.write_at(staged.target.start, &bytes)?,
+            None => return Err(Error::new(ErrorKind::InvalidArgument, "a mapped file cannot be written")),
         }
     }
     Ok(())

@@ -55,12 +55,16 @@ pub(super) fn give_up(what: &str) -> ! {
 }
 
 fn take_environment() -> Result<Environment, String> {
+    // A program that starts threads before `init` keeps the variables; it is `argv[0]` that makes a worker.
+    let is_only_thread = std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);
     let take = |name: &str| -> Result<OsString, String> {
         let value = std::env::var_os(name).ok_or_else(|| format!("{name} is not set"));
-        #[expect(unsafe_code, reason = "grandchildren must not be taken for workers")]
-        // SAFETY: a worker calls this first thing in `main`, before it has any other thread.
-        unsafe {
-            std::env::remove_var(name);
+        if is_only_thread {
+            #[expect(unsafe_code, reason = "what tasks start has no use for the variables")]
+            // SAFETY: no other thread exists, so none reads the environment meanwhile.
+            unsafe {
+                std::env::remove_var(name);
+            }
         }
         value
     };

@@ -12,7 +12,7 @@
 //! nothing may be done but wait for it.
 
 use super::context::{JobContext, JobEntry};
-use super::panic::take_last_panic;
+use super::panic::{forget_last_panic, take_last_panic};
 use super::serve::Worker;
 use crate::job::arena::{Arena, Payload, Plan, SLOT_HEADER_BYTES, SlotKind};
 use crate::job::descriptor::Mode;
@@ -28,14 +28,16 @@ pub(crate) fn run_task(
     args: &mut Args<'_>,
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
+    forget_last_panic();
     // Unwind safety: after a failure nobody looks at the block's arrays, and the arguments are not written.
     match catch_unwind(AssertUnwindSafe(|| (vtable.run)(args, outcome))) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(TaskError(failure))) => Err(failure),
         Err(payload) => {
+            let failure = take_last_panic(&*payload);
             // Dropping a payload can panic too; the process has no use for it.
             std::mem::forget(payload);
-            Err(take_last_panic())
+            Err(failure)
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::job::board::Board;
 use crate::task::{Failure, FailureKind};
+use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
 use std::panic::PanicHookInfo;
@@ -18,8 +19,7 @@ thread_local! {
 /// Frames of a backtrace that are kept, in lines.
 const MAX_BACKTRACE_LINES: usize = 120;
 
-fn message_of(info: &PanicHookInfo<'_>) -> String {
-    let payload = info.payload();
+fn text_of(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_string())
@@ -30,7 +30,7 @@ fn message_of(info: &PanicHookInfo<'_>) -> String {
 fn failure_of(info: &PanicHookInfo<'_>) -> Failure {
     Failure {
         kind: FailureKind::Panic,
-        message: message_of(info),
+        message: text_of(info.payload()),
         location: info.location().map(ToString::to_string),
         backtrace: None,
     }
@@ -89,11 +89,17 @@ pub(crate) fn install_hook_in_process() -> impl Drop {
     Guard(IS_TASK_THREAD.replace(true))
 }
 
-/// The panic that was just caught.
-pub(crate) fn take_last_panic() -> Failure {
+/// Forgets a panic that the last task caught itself.
+pub(crate) fn forget_last_panic() {
+    LAST_PANIC.set(None);
+}
+
+/// The panic that was just caught. One that comes from another thread (`resume_unwind`, as rayon does) has not been through
+/// the hook on this one: what is known of it is its payload.
+pub(crate) fn take_last_panic(payload: &(dyn Any + Send)) -> Failure {
     LAST_PANIC.take().unwrap_or_else(|| Failure {
         kind: FailureKind::Panic,
-        message: "the task unwound without a panic".into(),
+        message: text_of(payload),
         ..Failure::default()
     })
 }

@@ -155,8 +155,15 @@ impl Worker {
     fn take_block(&mut self, index: usize, slot: &mut Option<JobEntry>) -> bool {
         let Some(job) = self.board.open_job(index) else { return false };
         if slot.as_ref().is_none_or(|entry| entry.sequence != job.sequence) {
-            // An arena that cannot be mapped now may be next time; until then others do the work.
-            let Ok(Some(arena)) = self.cache.arena(&self.board, index, &job) else { return false };
+            let arena = match self.cache.arena(&self.board, index, &job) {
+                Ok(Some(arena)) => arena,
+                // The job ended while this worker looked, and its memory with it.
+                Ok(None) => return false,
+                Err(_) if self.board.open_job(index).as_ref() != Some(&job) => return false,
+                // Tasks may have used up descriptors or address space. If all workers stayed like that the job would wait for
+                // ever; a fresh process can, or says why not.
+                Err(error) => super::bootstrap::give_up(&format!("cannot map a job: {error}")),
+            };
             // Read once: if the arena goes to another job meanwhile, cursor and ledger still agree, and the words
             // that they see are void.
             let n_blocks = arena.n_blocks();

@@ -29,7 +29,7 @@ pub fn everything(
     (low, high): (usize, usize),
     mut seed: u64,
     _unused: u8,
-    block: &Block,
+    block: &Block<'_>,
     name: &str,
     weights: &[f64],
     #[whole] centroids: ArrayView2<'_, f64>,

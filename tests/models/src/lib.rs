@@ -2,7 +2,7 @@
 //! and every value that the memory model lets a load return.
 //!
 //! The code under test is the product's own: `pool/src/job/{word,ledger,doorbell}.rs`, compiled here against loom's atomics and
-//! a futex made of them ([`sys`]). What the models add is the part of worker and supervisor around these files, step by step
+//! a futex made of them (`sys`). What the models add is the part of worker and supervisor around these files, step by step
 //! as `pool/src/job/README.md` numbers it. A model is a plain function, so that `cargo doc` lists them; `tests/models.rs` calls
 //! each from a test. Some take the order of steps as a parameter: a test shows that the wrong order is found out.
 //!

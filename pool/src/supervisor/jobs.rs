@@ -12,8 +12,8 @@ use crate::job::arena::Plan;
 use crate::job::board::{N_JOBS, OpenJob};
 use crate::job::descriptor::TaskId;
 use crate::task::{TaskVtable, image_offset, not_in_this_image};
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 impl Core {
     /// How workers find a task.

@@ -3,10 +3,10 @@
 use crate::array::ArraySource;
 use crate::error::{FailedBlocks, Result};
 use crate::job::descriptor::{ArraySpec, Mode};
-use crate::segment::{Fill, Run, Segment};
+use crate::segment::Run;
 use crate::supervisor::failure_error;
 use crate::task::{
-    Args, Block, BlockArray, CallSpec, Collect, Collected, Failure, Outcome, ParamSource, States, Values,
+    Args, Block, BlockArray, CallSpec, Collect, Collected, Failure, Outcome, ResolvedArray, States, Values,
 };
 use crate::worker::{install_hook_in_process, run_task};
 use std::sync::Arc;
@@ -27,21 +27,11 @@ pub(super) fn run<R>(run: &Arc<Run>, spec: CallSpec, collect: Collect<'_, R>) ->
     let mut outputs = Vec::new();
     let mut arrays = Vec::new();
     for param in spec.arrays {
-        let (source, locator, dtype, shape, offset_bytes) = match param.source {
-            ParamSource::Array(array) => {
-                let locator = array.locator();
-                (array.source, locator, array.dtype, array.shape, array.offset_bytes)
-            }
-            ParamSource::Output { dtype, shape } => {
-                let segment = Segment::npy(run, dtype, &shape, Fill::CallerWrites)?;
-                outputs.push(Arc::clone(&segment));
-                (ArraySource::Segment(Arc::clone(&segment)), segment.locator(), dtype, shape, 0)
-            }
-        };
-        let spec = ArraySpec { locator, dtype, shape, offset_bytes, mode: param.mode };
+        let ResolvedArray { source, spec, output } = param.resolve(run)?;
+        outputs.extend(output);
         spec.validate(spec.locator.data_len)?;
         if let Some(segment) = source.segment() {
-            segment.leases().wait(spec.bytes(&(0..spec.n_rows())), param.mode.is_mutable());
+            segment.leases().wait(spec.bytes(&(0..spec.n_rows())), spec.mode.is_mutable());
         }
         let data = match &source {
             ArraySource::Segment(segment) => segment.data_ptr()?,

@@ -63,6 +63,11 @@ impl<'a, R: 'a> Job<'a, R> {
         detached: bool,
     ) -> Result<Self> {
         let record = JobRecord::new(core, spec)?;
+        let is_watched = detached || record.has_limits();
+        if is_watched {
+            // Fails here, if it does, and not once workers have the job.
+            core.watch(false)?;
+        }
         core.submit(&record)?;
         let job = Self {
             state: Some(JobState::Running {
@@ -72,8 +77,9 @@ impl<'a, R: 'a> Job<'a, R> {
                 on_progress,
             }),
         };
-        if detached || record.has_limits() {
-            core.watch(false)?;
+        if is_watched {
+            // The monitor may have looked before the job was there.
+            let _ = core.watch(false);
         }
         Ok(job)
     }

@@ -13,8 +13,8 @@ use crate::job::descriptor::{ArraySpec, Descriptor, Mode};
 use crate::job::grid::{Grid, MAX_BLOCKS};
 use crate::job::ledger::Ledger;
 use crate::job::word::{BlockWord, State};
-use crate::segment::{Fill, Segment};
-use crate::task::{CallSpec, ParamSource, Progress, TaskVtable};
+use crate::segment::Segment;
+use crate::task::{CallSpec, Progress, ResolvedArray, TaskVtable};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -111,20 +111,10 @@ impl JobRecord {
         let mut outputs = Vec::new();
         let mut arrays = Vec::with_capacity(spec.arrays.len());
         for param in spec.arrays {
-            let (source, locator, dtype, shape, offset_bytes) = match param.source {
-                ParamSource::Array(array) => {
-                    let locator = array.locator();
-                    (array.source, locator, array.dtype, array.shape, array.offset_bytes)
-                }
-                ParamSource::Output { dtype, shape } => {
-                    let segment = Segment::npy(&core.run, dtype, &shape, Fill::CallerWrites)?;
-                    outputs.push(Arc::clone(&segment));
-                    let locator = segment.locator();
-                    (ArraySource::Segment(segment), locator, dtype, shape, 0)
-                }
-            };
+            let ResolvedArray { source, spec, output } = param.resolve(&core.run)?;
             sources.push(source);
-            arrays.push(ArraySpec { locator, dtype, shape, offset_bytes, mode: param.mode });
+            arrays.push(spec);
+            outputs.extend(output);
         }
         Self::assemble(
             core,

@@ -139,15 +139,23 @@ pub(crate) fn offer_to_die_first() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
 }
 
-/// Closes every descriptor from 3 on: whatever this process inherited by accident.
+/// Closes the descriptors that this process inherited by accident: those beyond the standard three that are not
+/// close-on-exec. What this process has opened itself is, as Rust and the C library open it.
 pub(crate) fn close_inherited_descriptors() {
-    let (first, last): (libc::c_uint, libc::c_uint) = (3, libc::c_uint::MAX);
-    // Not by the C library's function, which those of older systems do not have.
-    // SAFETY: called first thing in a worker, when nothing in this process owns a descriptor above the standard
-    // three.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-    // Kernels before 5.9 have no such call; descriptors that were inherited are harmless but for their memory.
-    let _ = result;
+    // Without /proc they stay open; they cost their memory, and keep pipes of others open.
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
+    let numbers: Vec<i32> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|&fd| fd > 2)
+        .collect();
+    for fd in numbers {
+        // SAFETY: asking for a descriptor's flags changes nothing, whether it is open or not.
+        let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+        if flags >= 0 && flags & libc::FD_CLOEXEC == 0 {
+            // SAFETY: a descriptor without the flag came through `exec`: nothing in this process owns it.
+            unsafe { libc::close(fd) };
+        }
+    }
 }
 
 /// Ends this process and all others of its group at once.

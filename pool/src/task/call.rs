@@ -3,12 +3,12 @@
 use super::args::Args;
 use super::failure::TaskError;
 use super::function::{Task, TaskVtable};
-use crate::array::ArrayArg;
+use crate::array::{ArrayArg, ArraySource};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::descriptor::Mode;
+use crate::job::descriptor::{ArraySpec, Mode};
 use crate::job::grid::Grid;
 use crate::job::word::MAX_ATTEMPTS;
-use crate::segment::{DType, Segment};
+use crate::segment::{DType, Fill, Run, Segment};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -42,7 +42,44 @@ pub(crate) struct ArrayParam {
     pub(crate) mode: Mode,
 }
 
+/// An array parameter of a call that a pool was given.
+#[derive(Debug)]
+pub(crate) struct ResolvedArray {
+    pub(crate) source: ArraySource,
+    pub(crate) spec: ArraySpec,
+    /// The array's segment, if it was made for the call.
+    pub(crate) output: Option<Arc<Segment>>,
+}
+
 impl ArrayParam {
+    /// Makes the array if it is one to be made, and says where it is.
+    ///
+    /// # Errors
+    ///
+    /// If there is no room for it.
+    pub(crate) fn resolve(self, run: &Arc<Run>) -> Result<ResolvedArray> {
+        let mode = self.mode;
+        Ok(match self.source {
+            ParamSource::Array(array) => {
+                let locator = array.locator();
+                let ArrayArg { source, dtype, shape, offset_bytes } = array;
+                let spec = ArraySpec { locator, dtype, shape, offset_bytes, mode };
+                ResolvedArray { source, spec, output: None }
+            }
+            ParamSource::Output { dtype, shape } => {
+                // Any bytes are numbers, and every block writes all of its own; not any byte is a `bool`.
+                let fill = if dtype == DType::Bool { Fill::Zero } else { Fill::CallerWrites };
+                let segment = Segment::npy(run, dtype, &shape, fill)?;
+                let spec = ArraySpec { locator: segment.locator(), dtype, shape, offset_bytes: 0, mode };
+                ResolvedArray {
+                    source: ArraySource::Segment(Arc::clone(&segment)),
+                    spec,
+                    output: Some(segment),
+                }
+            }
+        })
+    }
+
     pub(crate) fn shape(&self) -> &[usize] {
         match &self.source {
             ParamSource::Array(array) => &array.shape,

@@ -23,7 +23,7 @@ pub(crate) use block::States;
 pub(crate) use builder::not_in_this_image;
 pub use builder::{CallBuilder, call};
 pub use call::{Call, Progress};
-pub(crate) use call::{CallOptions, CallSpec, Collect, Collected, OnProgress, ParamSource};
+pub(crate) use call::{CallOptions, CallSpec, Collect, Collected, OnProgress, ResolvedArray};
 pub use failure::TaskError;
 pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use function::{Outcome, find_by_name, image_offset, registered, vtable_at};

@@ -11,7 +11,9 @@ use super::serve;
 use crate::control::ToWorker;
 use crate::segment::{self, RunId};
 use crate::sys::process::{self, ProcessHandle};
+use ipc_channel::IpcError;
 use ipc_channel::ipc::IpcReceiver;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -56,7 +58,12 @@ pub(super) fn watch_channel(control: IpcReceiver<ToWorker>) {
                 Ok(ToWorker::Shutdown) => serve::end_when_idle(),
                 // A second welcome means nothing.
                 Ok(ToWorker::Welcome(_)) => {}
-                Err(_) => reap_and_end(PATIENCE_AFTER_SILENCE),
+                // A worker that was stopped and resumed may find its call interrupted.
+                Err(IpcError::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    eprintln!("ndpool: the control channel ended: {error}");
+                    reap_and_end(PATIENCE_AFTER_SILENCE)
+                }
             }
         }
     });

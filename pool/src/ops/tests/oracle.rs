@@ -142,7 +142,7 @@ proptest! {
         let lanes = Lanes { outer: 2, n, inner };
         let mut noise = super::Noise(seed);
         let x: Vec<i32> = (0..lanes.outer * n * inner).map(|_| noise.bits() as i32).collect();
-        let all = along_on::<Total<i32>, i32>(super::Target::Baseline, MEAN, &x, lanes);
+        let all = along_on::<Total<i32>, i32>(Target::Baseline, MEAN, &x, lanes);
         let part = |outputs: std::ops::Range<usize>, rows: std::ops::Range<usize>| {
             let mut parts: Vec<Total<i32>> = Vec::new();
             dispatch(Columns { lanes, op: MEAN, x: &x, outputs, rows, take: |acc| parts.push(acc), _acc: PhantomData });

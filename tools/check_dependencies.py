@@ -3,8 +3,8 @@
 
     python3 tools/check_dependencies.py
 
-What `cargo deny check licenses sources` does, as far as this workspace needs it, without half an hour of processor time
-to build that. Needs Python 3.11 and nothing else.
+What `cargo deny check licenses sources` does, as far as this workspace needs it, without a tool to
+build first. Needs Python 3.11 and nothing else.
 """
 
 import json

@@ -238,24 +238,18 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
             if batch.arena.is_none() {
                 self.batch = next_batch_size(self.batch, batch.finish());
             }
-            if let Some((index, result)) = batch.next() {
+            if batch.collects.len() > 1 {
                 self.n_in_flight -= 1;
-                if batch.collects.len() == 0 {
-                    self.in_flight.remove(position);
-                }
-                return Some((index, result));
+                return batch.next();
             }
         }
-        match self.in_flight.remove(position)? {
-            Flight::Job { index, job } => {
-                self.n_in_flight -= 1;
-                Some((index, job.join()))
-            }
-            Flight::Ready { index, result } => {
-                self.n_in_flight -= 1;
-                Some((index, result))
-            }
-            Flight::Batch(_) => None,
+        // Out of the queue before the caller's own function runs on the result: it may panic.
+        let flight = self.in_flight.remove(position)?;
+        self.n_in_flight -= 1;
+        match flight {
+            Flight::Job { index, job } => Some((index, job.join())),
+            Flight::Ready { index, result } => Some((index, result)),
+            Flight::Batch(mut batch) => batch.next(),
         }
     }
 }

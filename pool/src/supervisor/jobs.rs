@@ -12,8 +12,19 @@ use crate::job::arena::Plan;
 use crate::job::board::{N_JOBS, OpenJob};
 use crate::job::descriptor::TaskId;
 use crate::task::{TaskVtable, image_offset, not_in_this_image};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::task::Waker;
+
+/// Wakes a future. An executor's code runs here, and must not end the pool's threads with a panic of its own.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker
+        && catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err()
+    {
+        tracing::error!("a future's waker panicked");
+    }
+}
 
 impl Core {
     /// How workers find a task.
@@ -166,9 +177,7 @@ impl Core {
         if !job.is_wanted.load(Ordering::SeqCst) {
             self.discard(job);
         }
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
         // Other threads may wait for this job, or for a place for theirs.
         self.board.bell().ring();
         let mut next = next;
@@ -200,9 +209,7 @@ impl Core {
         job.ended.store(true, Ordering::SeqCst);
         let waker = state.waker.take();
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
         self.board.bell().ring();
     }
 

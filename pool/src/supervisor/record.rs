@@ -242,7 +242,10 @@ impl JobRecord {
         if self.has_ended() {
             return true;
         }
-        state.waker = Some(waker.clone());
+        let before = state.waker.replace(waker.clone());
+        drop(state);
+        // What an executor does when a waker goes may come back to this job.
+        drop(before);
         false
     }
 

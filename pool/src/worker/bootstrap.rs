@@ -17,6 +17,15 @@ use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// What runs the code that became a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Host {
+    /// A program's own `main`.
+    Program,
+    /// The standard test harness, told to run one test on one thread.
+    TestHarness,
+}
+
 /// What the supervisor put into the environment.
 struct Environment {
     socket: String,
@@ -26,7 +35,7 @@ struct Environment {
 }
 
 /// Serves as a worker and never returns.
-pub(super) fn become_worker() -> ! {
+pub(super) fn become_worker(host: Host) -> ! {
     process::close_inherited_descriptors();
     // Without it a stopped worker notices the supervisor's end only when it is resumed.
     let _ = process::resume_when_parent_ends();
@@ -34,7 +43,7 @@ pub(super) fn become_worker() -> ! {
     process::offer_to_die_first();
     // A file that may grow no further is an error to handle, not an end.
     signal::ignore_file_size_limit();
-    let environment = match take_environment() {
+    let environment = match take_environment(host) {
         Ok(environment) => environment,
         Err(what) => give_up(&format!("started as a worker, but {what}; workers are started by a pool")),
     };
@@ -54,14 +63,16 @@ pub(super) fn give_up(what: &str) -> ! {
     std::process::exit(EXIT_CANNOT_SERVE);
 }
 
-fn take_environment() -> Result<Environment, String> {
+fn take_environment(host: Host) -> Result<Environment, String> {
     // A program that starts threads before `init` keeps the variables; it is `argv[0]` that makes a worker.
-    let is_only_thread = std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);
+    let is_alone = host == Host::TestHarness
+        || std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);
     let take = |name: &str| -> Result<OsString, String> {
         let value = std::env::var_os(name).ok_or_else(|| format!("{name} is not set"));
-        if is_only_thread {
+        if is_alone {
             #[expect(unsafe_code, reason = "what tasks start has no use for the variables")]
-            // SAFETY: no other thread exists, so none reads the environment meanwhile.
+            // SAFETY: no other thread exists, or only that of the test harness, which waits for this test to end; so
+            // none reads the environment meanwhile.
             unsafe {
                 std::env::remove_var(name);
             }

@@ -1,6 +1,6 @@
 //! Where a program becomes a worker.
 
-use super::bootstrap;
+use super::bootstrap::{self, Host};
 use crate::control::WORKER_ARG0;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -51,9 +51,13 @@ pub(crate) fn test_path() -> Option<&'static str> {
 /// }
 /// ```
 pub fn init() {
+    init_under(Host::Program);
+}
+
+fn init_under(host: Host) {
     if std::env::args_os().next().is_some_and(|name| name == WORKER_ARG0) {
         ROLE.store(Role::Worker as u8, Ordering::Release);
-        bootstrap::become_worker();
+        bootstrap::become_worker(host);
     }
     ROLE.store(Role::Supervisor as u8, Ordering::Release);
 }
@@ -67,5 +71,5 @@ pub fn init_in_test(path: &'static str) {
     // The first test of a process names it: with `cargo test` several tests share a process, and a worker may
     // start at any of them, since each begins by becoming a worker.
     let _ = TEST_PATH.set(name);
-    init();
+    init_under(Host::TestHarness);
 }

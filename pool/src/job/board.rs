@@ -207,14 +207,23 @@ impl Board {
     /// # Panics
     ///
     /// If the serialised locator is too long: the supervisor's control segments have short names.
-    pub(crate) fn open(&self, index: usize, job: &OpenJob, words_capacity: usize, locator: &Locator) {
-        let bytes = postcard::to_stdvec(locator).expect("a locator can be serialised");
-        assert!(bytes.len() <= LOCATOR_WORDS * 8, "a locator of {} bytes", bytes.len());
+    pub(crate) fn open(
+        &self,
+        index: usize,
+        job: &OpenJob,
+        words_capacity: usize,
+        locator: impl FnOnce() -> Locator,
+    ) {
         let entry = self.job(index);
-        entry.arena.store(job.arena, Ordering::Relaxed);
-        entry.words_capacity.store(words_capacity as u64, Ordering::Relaxed);
-        entry.locator_len.store(bytes.len() as u64, Ordering::Relaxed);
-        store_bytes(&entry.locator, &bytes);
+        // Most jobs get the arena of the one before, and its place is here already: only the supervisor writes it.
+        if entry.arena.load(Ordering::Relaxed) != job.arena {
+            let bytes = postcard::to_stdvec(&locator()).expect("a locator can be serialised");
+            assert!(bytes.len() <= LOCATOR_WORDS * 8, "a locator of {} bytes", bytes.len());
+            entry.arena.store(job.arena, Ordering::Relaxed);
+            entry.words_capacity.store(words_capacity as u64, Ordering::Relaxed);
+            entry.locator_len.store(bytes.len() as u64, Ordering::Relaxed);
+            store_bytes(&entry.locator, &bytes);
+        }
         entry.sequence.store(job.sequence, Ordering::Release);
         self.header().open.fetch_or(1 << index, Ordering::AcqRel);
     }

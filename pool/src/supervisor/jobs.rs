@@ -134,7 +134,7 @@ impl Core {
         job.ledger(&arena).publish();
         table.entries[entry] = Some(Arc::clone(job));
         let open = OpenJob { sequence: job.sequence, arena: arena.id };
-        self.board.open(entry, &open, arena.arena.words_capacity(), &arena.segment.locator());
+        self.board.open(entry, &open, arena.arena.words_capacity(), || arena.segment.locator());
         state.phase = Phase::Open { entry, arena };
         let has_waker = state.waker.is_some();
         drop(table);

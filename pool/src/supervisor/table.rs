@@ -36,7 +36,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// An arena that a job of this plan fits into: the smallest that is free, or a new one.
+    /// An arena that a job of this plan fits into: of those that are free the one used last, or a new one.
     pub(super) fn take_arena(&mut self, core: &Core, plan: &Plan) -> Result<OwnedArena> {
         let too_large =
             || Error::new(ErrorKind::Shape, format!("a job of {} blocks is too large", plan.n_blocks));

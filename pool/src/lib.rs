@@ -268,6 +268,13 @@ pub mod __private {
     pub use inventory;
 }
 
+/// Places at which tests have processes killed: only with the feature `kill-points`, and not for programs.
+#[cfg(feature = "kill-points")]
+#[doc(hidden)]
+pub mod kill_points {
+    pub use crate::sys::kill_point::armed::{KillPoint, during_task, list};
+}
+
 /// The programs in the README, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

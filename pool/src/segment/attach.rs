@@ -15,7 +15,7 @@ use super::names::RunId;
 use super::storage::map_refused;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::map::Mapping;
-use crate::sys::{host, shm};
+use crate::sys::{host, kill_point, shm};
 
 /// Where the bytes of a segment, or of a user's mapped file, are found, and how they are known to be the right ones.
 ///
@@ -157,7 +157,13 @@ impl Attachment {
     /// Writes a range of these data to `offset` of another segment's data, through its file.
     pub(crate) fn write_back(&self, range: Range<usize>, to: &Self, offset: usize) -> io::Result<()> {
         let bytes = self.mapping.bytes_at_rest(self.data_offset + range.start, range.len());
-        to.file.write_all_at(bytes, (to.data_offset + offset) as u64)
+        // In one piece, unless processes are to die between two.
+        let (first, second) =
+            bytes.split_at(if cfg!(feature = "kill-points") { bytes.len() / 2 } else { bytes.len() });
+        let at = (to.data_offset + offset) as u64;
+        to.file.write_all_at(first, at)?;
+        kill_point!("commit.array_half_written");
+        to.file.write_all_at(second, at + first.len() as u64)
     }
 }
 

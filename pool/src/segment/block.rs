@@ -22,7 +22,7 @@ use super::storage::Storage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicUsize, Ordering};
-use crate::sys::shm;
+use crate::sys::{kill_point, shm};
 use crate::sys::view::checked_len_bytes;
 
 /// Recycled memory is zeroed by several threads from this size on, in pieces of it.
@@ -89,6 +89,7 @@ impl Segment {
         };
         if was_used && fill == Fill::Zero {
             segment.zero()?;
+            kill_point!("segment.recycle.zeroed");
         }
         Ok(Arc::new(segment))
     }

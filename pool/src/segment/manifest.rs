@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::names::{Name, Role, RunId};
 use crate::sys::lock::Lease;
-use crate::sys::{host, shm};
+use crate::sys::{host, kill_point, shm};
 
 const FIRST_LINE: &str = "ndpool manifest 1";
 
@@ -56,16 +56,21 @@ impl Manifest {
     ) -> io::Result<Self> {
         let path = path_in(directory, run);
         for number in 0.. {
+            kill_point!("manifest.create.begin");
             let (file, unpublished) = create(directory, &Name::new(run, Role::New(number)).to_string())?;
+            kill_point!("manifest.create.made");
             // Where the file had to be created under a temporary name, a reaper may have seen it before it was locked:
             // then either the lock is taken, or the name is gone.
             let reaped = unpublished.has_name();
             let Some(lease) = Lease::try_exclusive(file)? else { continue };
+            kill_point!("manifest.create.locked");
             if reaped && lease.file().metadata()?.nlink() == 0 {
                 continue;
             }
             lease.file().write_all(&contents.to_bytes(run))?;
+            kill_point!("manifest.create.written");
             unpublished.publish(lease.file(), &path)?;
+            kill_point!("manifest.create.linked");
             return Ok(Self { run, directory: directory.to_owned(), lease, contents });
         }
         unreachable!("the numbers do not end")
@@ -79,7 +84,10 @@ impl Manifest {
     /// Notes a socket that is to be removed with the run.
     pub(super) fn record_socket(&mut self, path: &Path) -> io::Result<()> {
         self.contents.sockets.push(path.to_owned());
-        self.lease.file().write_all(&line("socket", path.as_os_str()))
+        kill_point!("manifest.socket.begin");
+        self.lease.file().write_all(&line("socket", path.as_os_str()))?;
+        kill_point!("manifest.socket.recorded");
+        Ok(())
     }
 
     /// Publishes the manifest anew if its name has vanished, as it does when a login manager clears a user's shared memory: a
@@ -93,7 +101,9 @@ impl Manifest {
 
     /// Removes the name; the last act of a run in this directory. The lock goes when `self` does, after the name.
     pub(super) fn remove(self) {
+        kill_point!("manifest.remove.begin");
         let _ = fs::remove_file(path_in(&self.directory, self.run));
+        kill_point!("manifest.remove.unlinked");
     }
 }
 

@@ -22,8 +22,8 @@ use super::manifest::{Contents, open_own, path_in};
 use super::names::{Name, Role, RunId};
 use super::run::SHARED_MEMORY;
 use crate::error::{Error, Result};
-use crate::sys::host;
 use crate::sys::lock::{Lease, is_locked};
+use crate::sys::{host, kill_point};
 
 /// What one run keeps, or left behind, in one directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,7 +252,9 @@ fn reap_run(directory: &Path, run: RunId) -> io::Result<Outcome> {
         }
         Err(error) => return Err(error),
     };
+    kill_point!("reap.opened");
     let Some(lease) = Lease::try_exclusive(file)? else { return Ok(Outcome::Alive) };
+    kill_point!("reap.locked");
     let contents = Contents::read(lease.file())?;
     let mut outcome = Outcome::Reaped;
     for other in contents.directories.iter().filter(|other| *other != directory) {
@@ -261,12 +263,17 @@ fn reap_run(directory: &Path, run: RunId) -> io::Result<Outcome> {
             outcome = Outcome::Alive;
         }
     }
+    kill_point!("reap.others_reaped");
     unlink_segments(directory, run)?;
+    kill_point!("reap.segments_unlinked");
     contents.sockets.iter().for_each(|socket| remove_socket(socket));
+    kill_point!("reap.sockets_removed");
     if outcome == Outcome::Reaped {
         unlink(&manifest_path)?;
+        kill_point!("reap.manifest_unlinked");
     }
     drop(lease);
+    kill_point!("reap.closed");
     Ok(outcome)
 }
 
@@ -279,8 +286,11 @@ fn reap_run_flat(directory: &Path, run: RunId) -> io::Result<Outcome> {
         Err(error) => return Err(error),
     };
     let Some(_lease) = lease else { return Ok(Outcome::Alive) };
+    kill_point!("reap.other.locked");
     unlink_segments(directory, run)?;
+    kill_point!("reap.other.segments_unlinked");
     unlink(&path)?;
+    kill_point!("reap.other.manifest_unlinked");
     Ok(Outcome::Reaped)
 }
 
@@ -288,7 +298,11 @@ pub(super) fn unlink_segments(directory: &Path, run: RunId) -> io::Result<()> {
     for name in Files::of_directory(directory, Some(run))?.0.into_keys() {
         let path = directory.join(name.to_string());
         match name.role {
-            Role::Segment(_) => unlink(&path)?,
+            Role::Segment(_) => {
+                kill_point!("unlink_segments.before");
+                unlink(&path)?;
+                kill_point!("unlink_segments.after");
+            }
             Role::New(_) => {
                 // A manifest that is being created without `O_TMPFILE` bears this name, and is locked next.
                 let lease = open_own(&path, true).and_then(Lease::try_exclusive);

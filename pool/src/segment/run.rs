@@ -11,7 +11,7 @@ use super::recycle::Shelf;
 use super::storage::{Plan, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::primitive::{AtomicU64, AtomicUsize, Ordering};
-use crate::sys::{exit, fork, host, space};
+use crate::sys::{exit, fork, host, kill_point, space};
 
 /// Where named shared memory lies.
 pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
@@ -96,6 +96,7 @@ impl Run {
         let mut alive = ALIVE.lock().unwrap_or_else(PoisonError::into_inner);
         alive.retain(|run| run.strong_count() > 0);
         alive.push(Arc::downgrade(&run));
+        kill_point!("run.create.done");
         Ok(run)
     }
 
@@ -129,12 +130,15 @@ impl Run {
         if !self.owned_by_this_process() {
             return;
         }
+        kill_point!("run.remove_all.begin");
         let manifests = std::mem::take(&mut *self.manifests());
         // Home last: it names the others. What cannot be removed here, the workers or the next pool reap.
         for manifest in manifests.into_iter().rev() {
             let _ = super::reap::unlink_segments(manifest.directory(), self.id);
+            kill_point!("run.remove_all.unlinked");
             manifest.remove();
         }
+        kill_point!("run.remove_all.done");
     }
 
     /// Gives the memory that waits to be used again back to the system.
@@ -251,11 +255,14 @@ impl Drop for Run {
         if !self.owned_by_this_process() {
             return;
         }
+        kill_point!("run.drop.begin");
         self.trim();
+        kill_point!("run.drop.trimmed");
         let manifests = std::mem::take(&mut *self.manifests());
         for manifest in manifests.into_iter().rev() {
             manifest.remove();
         }
+        kill_point!("run.drop.done");
     }
 }
 

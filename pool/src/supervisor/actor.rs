@@ -10,6 +10,7 @@ use super::stderr::Lines;
 use super::{spawn, sweep};
 use crate::control::{EXIT_CANNOT_SERVE, Hello, ToWorker, Welcome};
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
+use crate::sys::kill_point;
 use crate::sys::process::{Ended, ProcessHandle, wait_readable};
 use ipc_channel::ipc::IpcSender;
 use nix::sys::signal::Signal;
@@ -87,12 +88,15 @@ impl Actor<'_> {
 
     fn try_start(&mut self) -> Result<Event> {
         let mut reception = Reception::open(Arc::clone(&self.slot.wakeup))?;
+        kill_point!("start.socket_open");
         let started = self.start_process(&reception);
         let hello = match started {
             Ok(()) => self.await_hello(&mut reception),
             Err(error) => Err(error),
         };
+        kill_point!("start.handshake_over");
         reception.close();
+        kill_point!("start.reception_closed");
         let Some(hello) = hello? else { return Ok(Event::ShutDown) };
         let abilities = handshake::examine(&self.core.config, &hello)?;
         if !self.core.learn_abilities(abilities) {
@@ -102,6 +106,7 @@ impl Actor<'_> {
             )
             .with_hint("its file changed while the pool runs: build a new pool"));
         }
+        kill_point!("start.hello_examined");
         self.welcome(hello)?;
         Ok(Event::Ready)
     }
@@ -110,6 +115,7 @@ impl Actor<'_> {
         // Recorded first: whoever reaps this run after a death in between removes the socket.
         self.core.run.record_socket(Path::new(reception.socket()))?;
         let mut child = spawn::spawn(&self.core.config, &self.core.run, reception.socket())?;
+        kill_point!("start.spawned");
         let handle = ProcessHandle::open(child.id()).map_err(|error| {
             // Not waited for yet, so the identifier is still its.
             let _ = child.kill();
@@ -120,6 +126,7 @@ impl Actor<'_> {
         let handle = Arc::new(handle);
         self.slot.lock().process = Some(Arc::clone(&handle));
         self.process = Some(Process { handle, lines, control: None, _child: child });
+        kill_point!("start.watched");
         Ok(())
     }
 
@@ -186,16 +193,20 @@ impl Actor<'_> {
             cpu,
         };
         self.core.board.reset_worker(self.index);
+        kill_point!("welcome.cells_reset");
         hello
             .control
             .send(ToWorker::Welcome(Box::new(welcome)))
             .map_err(|error| self.start_error(&format!("it could not be welcomed: {error}")))?;
+        kill_point!("welcome.sent");
         if let Some(process) = &mut self.process {
             process.control = Some(hello.control);
         }
         self.slot.lock().is_serving = true;
+        kill_point!("welcome.serving");
         self.core.counters.workers_started.fetch_add(1, Ordering::Relaxed);
         self.core.announce_readiness();
+        kill_point!("welcome.announced");
         Ok(())
     }
 
@@ -227,9 +238,11 @@ impl Actor<'_> {
                 return Event::ShutDown;
             }
             if has_ended {
+                kill_point!("death.noticed");
                 let was_asked = self.core.board.must_retire(self.index);
                 let n_begun = self.core.board.n_begun(self.index);
                 let (exit, lines) = self.bury();
+                kill_point!("death.swept");
                 let has_had_enough = self.core.config.max_tasks_per_worker.is_some_and(|max| n_begun >= max);
                 if exit != WorkerExit::Code(0) || !(was_asked || has_had_enough) {
                     self.core.counters.workers_lost.fetch_add(1, Ordering::Relaxed);
@@ -266,11 +279,13 @@ impl Actor<'_> {
     fn end(&mut self) -> Event {
         let Some(process) = &mut self.process else { return Event::Ended };
         let asked = process.control.as_ref().is_some_and(|control| control.send(ToWorker::Shutdown).is_ok());
+        kill_point!("end.asked");
         let until = Instant::now() + if asked { self.core.config.shutdown_grace } else { Duration::ZERO };
         loop {
             let remaining = until.saturating_duration_since(Instant::now());
             if self.poll(Some(remaining)) {
                 self.bury();
+                kill_point!("end.buried");
                 return Event::Ended;
             }
             if remaining.is_zero() {
@@ -284,6 +299,7 @@ impl Actor<'_> {
         if let Some(process) = &self.process {
             // An error means that it has ended.
             let _ = process.handle.signal(Signal::SIGKILL);
+            kill_point!("kill_and_bury.killed");
             while !process.handle.has_ended() {
                 let _ = wait_readable(&[process.handle.as_poll_fd()], None);
             }
@@ -297,6 +313,7 @@ impl Actor<'_> {
     fn bury(&mut self) -> (WorkerExit, Vec<String>) {
         let Some(mut process) = self.process.take() else { return (WorkerExit::Unknown, Vec::new()) };
         let ended = process.handle.bury();
+        kill_point!("bury.waited");
         let lines = process.lines.finish();
         let killed_for = {
             let mut worker = self.slot.lock();
@@ -304,6 +321,7 @@ impl Actor<'_> {
             worker.is_serving = false;
             worker.killed_for.take()
         };
+        kill_point!("bury.slot_emptied");
         let exit = killed_for.unwrap_or(match ended {
             Ended::Code(code) => WorkerExit::Code(code),
             Ended::Signal { number, core_dumped } => WorkerExit::Signal { number, core_dumped },

@@ -9,7 +9,7 @@ use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
 use crate::job::board::Board;
 use crate::segment::{Run, Segment};
-use crate::sys::fork;
+use crate::sys::{fork, kill_point};
 use crate::sys::process::{ProcessHandle, Wakeup};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
@@ -180,6 +180,7 @@ impl Core {
             threads: Mutex::default(),
             owner: fork::owner_pid(),
         });
+        kill_point!("start_pool.memory_made");
         let started = core.start_threads().and_then(|()| core.await_workers());
         if let Err(error) = started {
             core.shut_down();
@@ -294,19 +295,24 @@ impl Core {
             wait_if_program_ends();
             return;
         }
+        kill_point!("shutdown.begin");
         self.cancel_all(&Self::closing_error());
+        kill_point!("shutdown.cancelled");
         for slot in &self.slots {
             slot.wakeup.wake();
         }
         self.monitor.stop();
+        kill_point!("shutdown.told");
         let threads = std::mem::take(&mut *self.threads());
         for thread in threads {
             // A panic in it was printed; what it guards is released by the end of the process at the latest.
             let _ = thread.join();
         }
+        kill_point!("shutdown.joined");
         // Every worker has ended and was swept: no word is held, and what is free was cancelled.
         self.cancel_all(&Self::closing_error());
         self.finish_all();
+        kill_point!("shutdown.done");
         wait_if_program_ends();
     }
 }

@@ -7,6 +7,7 @@
 use super::core::{Config, Program};
 use crate::control::{Fingerprint, Hello, KnownTask, PROTOCOL};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::kill_point;
 use crate::sys::process::Wakeup;
 use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
 use std::sync::{Arc, mpsc};
@@ -30,6 +31,7 @@ impl Reception {
             std::thread::Builder::new().name("ndpool hello".into()).stack_size(128 << 10).spawn(move || {
                 let arrival =
                     server.accept().map(|(channel, hello)| (hello, channel)).map_err(|e| e.to_string());
+                kill_point!("start.hello_received");
                 // The receiver is gone if the worker was given up.
                 let _ = sender.send(arrival);
                 arrived.wake();

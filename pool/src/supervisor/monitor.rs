@@ -8,6 +8,7 @@ use super::core::Core;
 use super::record::{JobRecord, Phase};
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::job::word::State;
+use crate::sys::kill_point;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -141,8 +142,10 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
     if is_past_deadline && state.abort.is_none() {
         let limit = job.deadline.unwrap_or_default();
         state.abort = Some(Error::new(ErrorKind::Deadline, format!("the deadline of {limit:?} passed")));
+        kill_point!("deadline.begin");
         arena.arena.set_cancelled();
         ledger.cancel();
+        kill_point!("deadline.cancelled");
     }
     let mut observed = std::mem::take(&mut state.observed);
     let mut still_observed = std::collections::HashMap::new();
@@ -167,7 +170,9 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
             }
             // A swap that fails lost to the worker's commit, or to its sweep.
             (Some(reason), Some(slot)) if ledger.advance(block, word, condemned).is_ok() => {
+                kill_point!("condemn.word");
                 slot.kill(reason, || ledger.load(block) == condemned);
+                kill_point!("condemn.killed");
             }
             (Some(_), _) => {}
             (None, _) => {

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, FailedBlocks, Result, WorkerExit};
 use crate::job::arena::{Place, Plan, SlotKind};
 use crate::job::word::State;
 use crate::segment::Segment;
+use crate::sys::kill_point;
 use crate::task::{Collect, Collected, Failure, FailureKind};
 use std::ops::Range;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ impl Core {
         };
         // Given back even if the caller's function panics.
         let held = Held { core: self, job, arena: Some(arena) };
+        kill_point!("collect.begin");
         match (failure, &held.arena) {
             (None, Some(arena)) => self.collect_values(job, arena, &outputs, collect),
             (error, _) => Err(error.unwrap_or_else(Self::closing_error)),
@@ -64,6 +66,7 @@ impl Core {
                     Place::Spilled { offset, len } => {
                         let worker = ledger.load(block).worker();
                         self.read_spill(worker, offset, len, &mut spilled)?;
+                        kill_point!("collect.spill_read");
                         take(&spilled)?;
                     }
                 }
@@ -117,8 +120,11 @@ impl Core {
 
     /// Frees what a collected batch holds.
     pub(crate) fn release_ended(&self, job: &JobRecord, arena: OwnedArena) {
+        kill_point!("collect.merged");
         self.free_spills(job, &arena);
+        kill_point!("collect.spills_freed");
         self.give_back(arena);
+        kill_point!("collect.arena_given_back");
     }
 
     /// Throws away the results of a job that has ended.

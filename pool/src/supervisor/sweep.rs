@@ -8,6 +8,7 @@ use super::record::{Death, JobRecord, JobState, Phase};
 use crate::array::ArraySource;
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::job::word::{BlockWord, State};
+use crate::sys::kill_point;
 use nix::sys::signal::Signal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,6 +51,7 @@ fn blame(exit: &WorkerExit, had_begun: bool) -> Blame {
 
 /// Sweeps all jobs of the worker that was in `slot`.
 pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: &[String]) {
+    kill_point!("sweep.begin");
     let running = core.board.running(slot);
     let last_words = String::from_utf8_lossy(&core.board.last_words(slot)).into_owned();
     let mut n_freed = 0;
@@ -76,22 +78,29 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: &[
             job.ledger(arena).cancel();
         }
         drop(state);
+        kill_point!("sweep.job_swept");
         if swept.n_changed > 0 {
             touched.push(job);
         }
     }
+    kill_point!("sweep.jobs_swept");
     core.board.reset_worker(slot);
+    kill_point!("sweep.cells_reset");
     core.counters.blocks_redone.fetch_add(n_freed as u64, Ordering::Relaxed);
     if n_freed > 0 {
         core.board.request_rescan();
+        kill_point!("sweep.rescan_requested");
         core.board.wake(n_freed);
+        kill_point!("sweep.woken");
     }
     if !touched.is_empty() {
         // Whoever waits for them looks again; jobs that nobody waits for end here.
         core.board.bell().ring();
+        kill_point!("sweep.rung");
         for job in touched {
             core.try_end(&job);
         }
+        kill_point!("sweep.ended");
     }
 }
 
@@ -113,8 +122,10 @@ fn sweep_job(
     let mut swept = Swept::default();
     swept.n_changed = job.ledger(arena).sweep(slot, |block, word| {
         if word.state() == State::Staged {
+            kill_point!("sweep.staged.begin");
             return match write_back(&core.slots[slot], job, sources, block) {
                 Ok(()) => {
+                    kill_point!("sweep.staged.written_back");
                     core.counters.blocks_finished.fetch_add(1, Ordering::Relaxed);
                     word.with_state(State::Done)
                 }
@@ -127,6 +138,7 @@ fn sweep_job(
                 }
             };
         }
+        kill_point!("sweep.held.begin");
         punch_spill(core, slot);
         let mut death = describe(word);
         let is_past_deadline = matches!(death.exit, WorkerExit::PastDeadline);
@@ -140,6 +152,7 @@ fn sweep_job(
         death.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
         death.is_final = is_poison;
         deaths.insert(block, death);
+        kill_point!("sweep.held.judged");
         if is_poison {
             next.with_state(State::Failed)
         } else {
@@ -156,6 +169,7 @@ fn punch_spill(core: &Core, slot: usize) {
     if end > start {
         // Pages that stay cost memory until the pool ends, nothing else.
         let _ = core.slots[slot].spill.punch(start as usize, (end - start) as usize);
+        kill_point!("sweep.spill_punched");
         core.board.set_spill(slot, end, end);
     }
 }
@@ -170,6 +184,7 @@ fn write_back(slot: &Slot, job: &JobRecord, sources: &[ArraySource], block: usiz
             Some(segment) => segment.write_at(staged.target.start, &bytes)?,
             None => return Err(Error::new(ErrorKind::InvalidArgument, "a mapped file cannot be written")),
         }
+        kill_point!("sweep.staged.array_written");
     }
     Ok(())
 }

@@ -21,6 +21,7 @@
 //! | `process` | watching, signalling and waiting for processes |
 //! | `signal` | which signal is to end the program |
 //! | `clock` | time that stands still while the machine sleeps |
+//! | `kill_point` | named places at which a test may have a process killed |
 //!
 //! # Rules
 //!
@@ -37,6 +38,7 @@ pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod host;
 pub(crate) mod image;
+pub(crate) mod kill_point;
 pub(crate) mod lock;
 pub(crate) mod map;
 pub(crate) mod primitive;
@@ -45,3 +47,5 @@ pub(crate) mod shm;
 pub(crate) mod signal;
 pub(crate) mod space;
 pub(crate) mod view;
+
+pub(crate) use kill_point::kill_point;

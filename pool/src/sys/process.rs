@@ -3,6 +3,7 @@
 //! A process identifier may be reused as soon as its process was waited for, so a signal goes through a pidfd,
 //! or to the group of a process that has ended and was not waited for yet.
 
+use super::kill_point;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{Signal, kill};
@@ -89,7 +90,9 @@ impl ProcessHandle {
         if is_zombie {
             let leader = Pid::from_raw(self.pid.cast_signed());
             // ESRCH: nobody else was in the group.
+            kill_point!("bury.zombie");
             let _ = kill(Pid::from_raw(-leader.as_raw()), Signal::SIGKILL);
+            kill_point!("bury.group_killed");
         }
         match waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED) {
             Ok(WaitStatus::Exited(_, code)) => Ended::Code(code),

@@ -12,7 +12,7 @@ use crate::control::{
     ToWorker, Welcome, known_tasks,
 };
 use crate::segment::RunId;
-use crate::sys::{process, signal};
+use crate::sys::{kill_point, process, signal};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -36,6 +36,11 @@ struct Environment {
 
 /// Serves as a worker and never returns.
 pub(super) fn become_worker(host: Host) -> ! {
+    #[cfg(feature = "kill-points")]
+    kill_point::armed::this_is_a_worker(
+        std::env::var(ENV_SUPERVISOR).ok().and_then(|pid| pid.parse().ok()),
+    );
+    kill_point!("worker.begin");
     process::close_inherited_descriptors();
     // Without it a stopped worker notices the supervisor's end only when it is resumed.
     let _ = process::resume_when_parent_ends();
@@ -47,10 +52,14 @@ pub(super) fn become_worker(host: Host) -> ! {
         Ok(environment) => environment,
         Err(what) => give_up(&format!("started as a worker, but {what}; workers are started by a pool")),
     };
+    kill_point!("worker.environment_taken");
     watch::watch_supervisor(environment.supervisor, environment.run, environment.directories);
+    kill_point!("worker.watching");
     match shake_hands(&environment.socket) {
         Ok((welcome, control)) => {
+            kill_point!("worker.welcomed");
             watch::watch_channel(control);
+            kill_point!("worker.listening");
             serve::serve(&welcome)
         }
         Err(what) => give_up(&what),
@@ -98,11 +107,13 @@ fn take_environment(host: Host) -> Result<Environment, String> {
 fn shake_hands(socket: &str) -> Result<(Welcome, IpcReceiver<ToWorker>), String> {
     let server: IpcSender<Hello> = IpcSender::connect(socket.to_string())
         .map_err(|error| format!("cannot reach the supervisor at {socket}: {error}"))?;
+    kill_point!("worker.connected");
     // Connected: nobody needs the name any more, and it must not stay if both processes die now.
     let _ = std::fs::remove_file(socket);
     if let Some(directory) = std::path::Path::new(socket).parent() {
         let _ = std::fs::remove_dir(directory);
     }
+    kill_point!("worker.socket_removed");
     let (control, inbox) = ipc::channel().map_err(|error| format!("no control channel: {error}"))?;
     let fingerprint =
         Fingerprint::of_this_program().map_err(|error| format!("cannot look at /proc/self/exe: {error}"))?;
@@ -115,6 +126,7 @@ fn shake_hands(socket: &str) -> Result<(Welcome, IpcReceiver<ToWorker>), String>
         control,
     };
     server.send(hello).map_err(|error| format!("cannot say hello to the supervisor: {error}"))?;
+    kill_point!("worker.hello_sent");
     match inbox.recv() {
         Ok(ToWorker::Welcome(welcome)) => Ok((*welcome, inbox)),
         Ok(ToWorker::Shutdown) => Err("the pool shut down before this worker served".into()),

@@ -6,6 +6,7 @@ use crate::job::arena::{Arena, Plan};
 use crate::job::descriptor::{Descriptor, Mode, TaskId};
 use crate::job::ledger::Cursor;
 use crate::segment::{Access, Attachment};
+use crate::sys::kill_point;
 use crate::task::{self, BlockArray, Failure, FailureKind, TaskVtable, Values};
 use std::rc::Rc;
 
@@ -75,6 +76,7 @@ impl JobContext {
                 Mode::Out => Access::Write,
             };
             let attachment = cache.segment(&array.locator, access).map_err(failed)?;
+            kill_point!("block.array_mapped");
             array.validate(array.locator.data_len).map_err(failed)?;
             attachments.push(attachment);
             block_arrays.push(BlockArray {

@@ -19,6 +19,7 @@ use crate::job::descriptor::Mode;
 use crate::job::ledger::Ledger;
 use crate::job::word::{BlockWord, State};
 use crate::segment::Attachment;
+use crate::sys::kill_point;
 use crate::task::{Args, Block, BlockArray, Failure, FailureKind, Outcome, TaskError, TaskVtable, Values};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -57,6 +58,7 @@ pub(super) fn execute(
     });
     let Worker { cache, .. } = worker;
     let context = entry.context.get_or_insert_with(|| JobContext::new(&entry.arena, &plan, cache));
+    kill_point!("block.described");
     let outcome = match context {
         Ok(context) => run_block(worker, context, &entry.arena, &plan, block, word),
         Err(failure) => Err(failure.clone()),
@@ -67,10 +69,13 @@ pub(super) fn execute(
         Err(failure) => Err(failure),
     };
     let ended = committed.unwrap_or_else(|failure| {
+        kill_point!("failure.begin");
         store_failure(worker, entry, &plan, block, &failure);
+        kill_point!("failure.stored");
         ledger.advance(block, word, word.with_state(State::Failed))
     });
     if ended.is_err() {
+        kill_point!("block.condemned");
         wait_to_be_killed();
     }
 }
@@ -85,6 +90,7 @@ fn run_block(
 ) -> Result<Outcome, Failure> {
     let rows = context.descriptor.grid.rows(block);
     prepare_arrays(worker, context, block)?;
+    kill_point!("block.prepared");
     let of_this_call;
     let values = if context.descriptor.is_batch {
         of_this_call = Values::new(arena.arguments(plan, Some(block)), context.descriptor.n_values);
@@ -109,9 +115,13 @@ fn run_block(
     let mut args = unsafe { Args::new(values, &context.block_arrays, &told) };
     let mut outcome = Outcome::new();
     worker.board.forget_last_words(worker.slot);
+    kill_point!("task.before");
     worker.board.set_running(worker.slot, word.bits());
+    kill_point!("task.running");
     let result = run_task(context.vtable, &mut args, &mut outcome);
+    kill_point!("task.after");
     worker.board.set_running(worker.slot, 0);
+    kill_point!("task.over");
     result.map(|()| outcome)
 }
 
@@ -147,8 +157,10 @@ fn prepare_arrays(worker: &mut Worker, context: &mut JobContext, block: usize) -
             message: error.to_string(),
             ..Failure::default()
         })?;
+        kill_point!("stage.mapped");
         for staged in descriptor.staging(block) {
             staging.copy_in(staged.buffer.start, &attachments[staged.index], staged.target.clone());
+            kill_point!("stage.array_copied");
             block_arrays[staged.index].first = staging.data_mut_ptr().wrapping_add(staged.buffer.start);
         }
     }
@@ -178,7 +190,9 @@ fn store(
         })?;
         Payload::Spilled { offset, len: bytes.len() as u64 }
     };
+    kill_point!("outcome.begin");
     entry.arena.write_slot(plan, block, kind, payload);
+    kill_point!("outcome.stored");
     Ok(())
 }
 
@@ -204,11 +218,13 @@ fn commit(
 ) -> Result<(), BlockWord> {
     let done = word.with_state(State::Done);
     let Some(Ok(context)) = &entry.context else { return ledger.advance(block, word, done) };
+    kill_point!("commit.begin");
     if context.staging_len == 0 {
         return ledger.advance(block, word, done);
     }
     let staged_word = word.with_state(State::Staged);
     ledger.advance(block, word, staged_word)?;
+    kill_point!("commit.staged");
     for staged in context.descriptor.staging(block) {
         let staging = worker.staging(context.staging_len);
         let target = &context.attachments[staged.index];
@@ -219,7 +235,9 @@ fn commit(
             // The block is decided and cannot be given back: the supervisor finishes it after this death.
             super::bootstrap::give_up(&format!("cannot write a block back: {what}"));
         }
+        kill_point!("commit.array_written");
     }
+    kill_point!("commit.written_back");
     ledger.advance(block, staged_word, done)
 }
 

@@ -14,7 +14,7 @@ use crate::job::board::{Board, N_JOBS};
 use crate::job::ledger::Cursor;
 use crate::job::word::BlockWord;
 use crate::segment::{Access, Attachment, Locator};
-use crate::sys::{clock, process};
+use crate::sys::{clock, kill_point, process};
 use crate::task::States;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,6 +52,7 @@ pub(super) fn serve(welcome: &Welcome) -> ! {
         Err(error) => super::bootstrap::give_up(&format!("cannot map the pool's memory: {error}")),
     };
     worker.run();
+    kill_point!("worker.over");
     // The supervisor asked for it, or the worker has run its share of blocks: not a death.
     std::process::exit(0);
 }
@@ -64,11 +65,13 @@ impl Worker {
         }
         process::set_process_name(&format!("ndpool {}", welcome.slot));
         let (mapping, start) = map_shared(&welcome.board)?;
+        kill_point!("worker.board_mapped");
         let board = Arc::new(Board::new(mapping, start, welcome.n_workers));
         install_hook(Arc::clone(&board), welcome.slot);
         let _ = BOARD.set((Arc::clone(&board), welcome.slot));
         let mut cache = Cache::new();
         let spill = cache.segment(&welcome.spill, Access::Stage)?;
+        kill_point!("worker.spill_mapped");
         Ok(Self {
             slot: welcome.slot,
             spill: Spill::new(spill, welcome.slot),
@@ -95,6 +98,7 @@ impl Worker {
     fn run(&mut self) {
         let mut entries: Vec<Option<JobEntry>> = (0..N_JOBS).map(|_| None).collect();
         self.board.set_running(self.slot, 0);
+        kill_point!("worker.serving");
         let mut idle_since = Instant::now();
         loop {
             let epoch = self.board.epoch().now();
@@ -110,8 +114,10 @@ impl Worker {
                 self.board.set_idle_since(self.slot, clock::monotonic_nanos());
             }
             if !self.spin(epoch, idle_since) {
+                kill_point!("worker.parking");
                 let board = Arc::clone(&self.board);
                 board.bed(self.slot).park_unless(board.epoch(), epoch, || self.must_end());
+                kill_point!("worker.awake");
             }
         }
     }
@@ -155,6 +161,7 @@ impl Worker {
     fn take_block(&mut self, index: usize, slot: &mut Option<JobEntry>) -> bool {
         let Some(job) = self.board.open_job(index) else { return false };
         if slot.as_ref().is_none_or(|entry| entry.sequence != job.sequence) {
+            kill_point!("job.seen");
             let arena = match self.cache.arena(&self.board, index, &job) {
                 Ok(Some(arena)) => arena,
                 // The job ended while this worker looked, and its memory with it.
@@ -164,6 +171,7 @@ impl Worker {
                 // ever; a fresh process can, or says why not.
                 Err(error) => super::bootstrap::give_up(&format!("cannot map a job: {error}")),
             };
+            kill_point!("job.arena_mapped");
             // Read once: if the arena goes to another job meanwhile, cursor and ledger still agree, and the words
             // that they see are void.
             let n_blocks = arena.n_blocks();
@@ -191,6 +199,7 @@ impl Worker {
         // Before the claim: a sweep punches out what the board says the held block has spilled, and between a claim and a
         // later word on the board that would be the last block's result, which is committed.
         self.spill.begin_block(&self.board);
+        kill_point!("claim.before");
         // Only a fresh worker takes what has killed others before, and takes it first.
         let is_fresh = self.n_begun == 0;
         let wanted = |word: BlockWord| is_fresh || word.charged() == 0;
@@ -200,17 +209,23 @@ impl Worker {
         }
         let claimed = claimed.or_else(|| entry.cursor.claim(&ledger, self.slot, wanted));
         let Some((block, word)) = claimed else { return false };
+        kill_point!("claim.after");
         if !entry.has_begun && entry.cursor.next_free(&ledger, wanted).is_some() {
             // Who was woken may have died since: whoever comes to a job brings one more.
             self.board.wake(1);
+            kill_point!("claim.woke_one_more");
         }
         entry.has_begun = true;
         self.n_begun += 1;
         self.board.set_begun(self.slot, self.n_begun);
+        kill_point!("claim.counted");
         execute(self, entry, &ledger, block, word);
+        kill_point!("block.over");
         if entry.cursor.next_free(&ledger, |word| word.charged() == 0).is_none() {
             // This worker leaves the job: its last block may have been the job's.
+            kill_point!("job.left");
             self.board.bell().ring();
+            kill_point!("job.rung");
         }
         true
     }

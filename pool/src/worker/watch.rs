@@ -10,6 +10,7 @@
 use super::serve;
 use crate::control::ToWorker;
 use crate::segment::{self, RunId};
+use crate::sys::kill_point;
 use crate::sys::process::{self, ProcessHandle};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::IpcReceiver;
@@ -77,9 +78,11 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
 }
 
 fn reap_and_end(patience: Duration) -> ! {
+    kill_point!("watch.noticed");
     if let Some(run) = RUN.get() {
         // What cannot be removed here, the next pool or `ndpool reap` removes.
         let _ = segment::reap_run_when_free(run.id, &run.directories, patience);
     }
+    kill_point!("watch.reaped");
     process::kill_own_group()
 }

@@ -3,6 +3,7 @@
 use super::handle::{Engine, Pool};
 use crate::control::known_tasks;
 use crate::error::{Error, ErrorKind, Result};
+use crate::inject::{self, Faults};
 use crate::job::word::MAX_WORKERS;
 use crate::segment::{Backing, Run, reap};
 use crate::supervisor::{Config, Core, Program, Stderr, watch_signals};
@@ -51,6 +52,7 @@ pub struct Builder {
     stderr: Stderr,
     handles_signals: bool,
     is_in_process: bool,
+    faults: Option<Faults>,
 }
 
 impl Builder {
@@ -69,6 +71,7 @@ impl Builder {
             stderr: Stderr::default(),
             handles_signals: false,
             is_in_process: false,
+            faults: None,
         }
     }
 
@@ -160,13 +163,23 @@ impl Builder {
         self
     }
 
+    /// Has things go wrong on purpose, so that a program can test what it makes of them: see [`inject`](crate::inject).
+    ///
+    /// Without this call the environment variable `NDPOOL_INJECT` is looked at. With it, it is not: a program that wants
+    /// none whatever the environment says gives `Faults::new()`.
+    pub fn inject(mut self, faults: Faults) -> Self {
+        self.faults = Some(faults);
+        self
+    }
+
     /// Starts the workers and returns once all of them serve.
     ///
     /// # Errors
     ///
     /// - [`NotInitialised`](ErrorKind::NotInitialised) if the program did not call [`init`](crate::init), or is a
     ///   worker itself.
-    /// - [`InvalidArgument`](ErrorKind::InvalidArgument) for options that make no pool.
+    /// - [`InvalidArgument`](ErrorKind::InvalidArgument) for options that make no pool, and for what `NDPOOL_INJECT` says
+    ///   if it is not [faults](crate::inject).
     /// - [`DuplicateTask`](ErrorKind::DuplicateTask) if two tasks have one name.
     /// - [`Start`](ErrorKind::Start) or [`BuildMismatch`](ErrorKind::BuildMismatch) if workers do not come up.
     /// - [`OutOfSpace`](ErrorKind::OutOfSpace), [`Io`](ErrorKind::Io) for memory that cannot be had.
@@ -185,9 +198,17 @@ impl Builder {
         if self.max_tasks_per_worker == Some(0) {
             return Err(invalid("max_tasks_per_worker(0): a worker runs at least one block".into()));
         }
+        let faults = match self.faults {
+            Some(faults) => faults,
+            // A worker says below that it builds no pools, whatever the environment holds.
+            None if role() == Role::Worker => Faults::new(),
+            None => inject::from_environment()?,
+        };
+        faults.check(self.is_in_process)?;
+        let faults = Some(faults).filter(|faults| !faults.is_empty());
         if self.is_in_process {
             let run = Run::create(self.backing)?;
-            return Ok(Pool::with_engine(Engine::InProcess { run, n_workers }));
+            return Ok(Pool::with_engine(Engine::InProcess { run, n_workers, faults }));
         }
         match role() {
             Role::Supervisor => {}
@@ -225,6 +246,7 @@ impl Builder {
             environment: self.environment,
             cpus: self.pin_cpus.then(usable_cpus),
             stderr: self.stderr,
+            faults,
         };
         let core = Core::start(run, config)?;
         if self.handles_signals {

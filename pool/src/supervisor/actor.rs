@@ -184,6 +184,7 @@ impl Actor<'_> {
             idle_spin_nanos: config.idle_spin.as_nanos() as u64,
             max_tasks: config.max_tasks_per_worker,
             cpu,
+            faults: config.faults.clone(),
         };
         self.core.board.reset_worker(self.index);
         hello

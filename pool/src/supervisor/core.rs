@@ -7,6 +7,7 @@ use super::signals::wait_if_program_ends;
 use super::spawn::Stderr;
 use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
+use crate::inject::Faults;
 use crate::job::board::Board;
 use crate::segment::{Run, Segment};
 use crate::sys::fork;
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) cpus: Option<Vec<usize>>,
     pub(crate) stderr: Stderr,
+    /// What is to go wrong on purpose.
+    pub(crate) faults: Option<Faults>,
 }
 
 /// Counts of what has happened in a pool's life.

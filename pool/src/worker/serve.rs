@@ -10,6 +10,7 @@ use super::panic::install_hook;
 use super::spill::Spill;
 use crate::control::Welcome;
 use crate::error::Result;
+use crate::inject::Faults;
 use crate::job::board::{Board, N_JOBS};
 use crate::job::ledger::Cursor;
 use crate::job::word::BlockWord;
@@ -28,6 +29,8 @@ pub(super) struct Worker {
     pub(super) cache: Cache,
     pub(super) spill: Spill,
     pub(super) states: States,
+    /// What is to go wrong on purpose.
+    pub(super) faults: Option<Faults>,
     staging: Locator,
     idle_spin: Duration,
     max_tasks: Option<u64>,
@@ -75,6 +78,7 @@ impl Worker {
             board,
             cache,
             states: States::default(),
+            faults: welcome.faults.clone(),
             staging: welcome.staging.clone(),
             idle_spin: Duration::from_nanos(welcome.idle_spin_nanos),
             max_tasks: welcome.max_tasks,

@@ -98,6 +98,10 @@ pub(crate) struct Welcome {
     pub(crate) idle_spin_nanos: u64,
     /// Blocks after which the worker ends, to be replaced.
     pub(crate) max_tasks: Option<u64>,
+    /// Bytes that the worker may have to itself.
+    pub(crate) memory_limit: Option<u64>,
+    /// Bytes of its own above which the worker ends after a block, to be replaced.
+    pub(crate) recycle_above: Option<u64>,
     /// The processor to stay on.
     pub(crate) cpu: Option<usize>,
     /// What is to go wrong on purpose.

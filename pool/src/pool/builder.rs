@@ -46,6 +46,8 @@ pub struct Builder {
     shutdown_grace: Duration,
     idle_spin: Duration,
     max_tasks_per_worker: Option<u64>,
+    memory_limit_per_worker: Option<u64>,
+    recycle_above: Option<u64>,
     threads_per_worker: usize,
     environment: Vec<(OsString, OsString)>,
     pin_cpus: bool,
@@ -65,6 +67,8 @@ impl Builder {
             shutdown_grace: DEFAULT_SHUTDOWN_GRACE,
             idle_spin: DEFAULT_IDLE_SPIN,
             max_tasks_per_worker: None,
+            memory_limit_per_worker: None,
+            recycle_above: None,
             threads_per_worker: 1,
             environment: Vec::new(),
             pin_cpus: false,
@@ -119,6 +123,34 @@ impl Builder {
     /// Replaces each worker after this many blocks, for native code that leaks; without limit by default.
     pub fn max_tasks_per_worker(mut self, n: u64) -> Self {
         self.max_tasks_per_worker = Some(n);
+        self
+    }
+
+    /// How much memory each worker may have to itself, in bytes; without limit by default.
+    ///
+    /// Counted are the worker's own pages, in memory or swapped out: what its tasks allocate, its stacks, its libraries' data.
+    /// Arrays of the pool, staged rows, arguments and results that lie in shared memory are not.
+    ///
+    /// A worker that is over the limit while it runs a block is killed. The block is tried again by a fresh worker, and after
+    /// its [attempts](crate::Call::attempts) the job fails with [`MemoryLimit`](ErrorKind::MemoryLimit); all other blocks are
+    /// applied. A worker that is over it between two blocks is replaced.
+    ///
+    /// Workers are measured some twenty times a second while jobs run. So that nothing quicker than that gets far, the system
+    /// refuses a worker private writable address space (`RLIMIT_DATA`) beyond twice the limit: a task that handles the refusal
+    /// can go on, others abort, which is reported as above. Memory that is reserved and not used counts there, such as
+    /// the stacks of threads.
+    pub fn memory_limit_per_worker(mut self, bytes: u64) -> Self {
+        self.memory_limit_per_worker = Some(bytes);
+        self
+    }
+
+    /// Replaces a worker whose own resident memory is above this many bytes after a block, for native code that leaks; never
+    /// by default.
+    ///
+    /// The worker holds nothing then, so it costs the time of a start and no block. What counts is what counts for
+    /// [`memory_limit_per_worker`](Self::memory_limit_per_worker), but for what is swapped out.
+    pub fn recycle_above(mut self, bytes: u64) -> Self {
+        self.recycle_above = Some(bytes);
         self
     }
 
@@ -206,6 +238,9 @@ impl Builder {
         };
         faults.check(self.is_in_process)?;
         let faults = Some(faults).filter(|faults| !faults.is_empty());
+        if self.memory_limit_per_worker == Some(0) {
+            return Err(invalid("memory_limit_per_worker(0): a worker has some memory".into()));
+        }
         if self.is_in_process {
             let run = Run::create(self.backing)?;
             return Ok(Pool::with_engine(Engine::InProcess { run, n_workers, faults }));
@@ -242,6 +277,8 @@ impl Builder {
             idle_spin: self.idle_spin,
             shutdown_grace: self.shutdown_grace,
             max_tasks_per_worker: self.max_tasks_per_worker,
+            memory_limit: self.memory_limit_per_worker,
+            recycle_above: self.recycle_above,
             threads_per_worker: self.threads_per_worker,
             environment: self.environment,
             cpus: self.pin_cpus.then(usable_cpus),

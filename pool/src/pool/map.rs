@@ -205,11 +205,11 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
         let index = self.count(n_calls);
         let submitted = Instant::now();
         let record = JobRecord::new_batch(core, &mut specs).and_then(|record| {
-            if record.has_limits() {
+            if core.must_watch(&record) {
                 core.watch(false)?;
             }
             core.submit(&record)?;
-            if record.has_limits() {
+            if core.must_watch(&record) {
                 // The monitor may have looked before the job was there.
                 let _ = core.watch(false);
             }

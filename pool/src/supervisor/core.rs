@@ -38,6 +38,10 @@ pub(crate) struct Config {
     pub(crate) idle_spin: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) max_tasks_per_worker: Option<u64>,
+    /// Bytes that a worker may have to itself.
+    pub(crate) memory_limit: Option<u64>,
+    /// Bytes of its own above which a worker is replaced between blocks.
+    pub(crate) recycle_above: Option<u64>,
     pub(crate) threads_per_worker: usize,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) cpus: Option<Vec<usize>>,

@@ -15,6 +15,7 @@ use crate::job::board::{Board, N_JOBS};
 use crate::job::ledger::Cursor;
 use crate::job::word::BlockWord;
 use crate::segment::{Access, Attachment, Locator};
+use crate::sys::memory::{self, OwnMemory};
 use crate::sys::{clock, process};
 use crate::task::States;
 use std::rc::Rc;
@@ -34,6 +35,8 @@ pub(super) struct Worker {
     staging: Locator,
     idle_spin: Duration,
     max_tasks: Option<u64>,
+    /// This process's memory, and the bytes of it above which it is to be replaced.
+    growth: Option<(OwnMemory, u64)>,
     n_begun: u64,
 }
 
@@ -65,6 +68,10 @@ impl Worker {
             // A processor that went away since is no reason not to work.
             let _ = process::pin_to_cpu(cpu);
         }
+        if let Some(limit) = welcome.memory_limit {
+            // The supervisor measures too. Twice as much, since reserved memory that nobody uses counts here.
+            let _ = memory::limit_growth(limit.saturating_mul(2));
+        }
         process::set_process_name(&format!("ndpool {}", welcome.slot));
         let (mapping, start) = map_shared(&welcome.board)?;
         let board = Arc::new(Board::new(mapping, start, welcome.n_workers));
@@ -82,6 +89,7 @@ impl Worker {
             staging: welcome.staging.clone(),
             idle_spin: Duration::from_nanos(welcome.idle_spin_nanos),
             max_tasks: welcome.max_tasks,
+            growth: welcome.recycle_above.and_then(|above| Some((OwnMemory::open().ok()?, above))),
             n_begun: 0,
         })
     }
@@ -212,6 +220,12 @@ impl Worker {
         self.n_begun += 1;
         self.board.set_begun(self.slot, self.n_begun);
         execute(self, entry, &ledger, block, word);
+        if let Some((memory, above)) = &self.growth
+            && memory.resident_bytes().is_ok_and(|bytes| bytes > *above)
+        {
+            // Said on the board, so that the end of this process is not taken for a death.
+            self.board.ask_to_retire(self.slot);
+        }
         if entry.cursor.next_free(&ledger, |word| word.charged() == 0).is_none() {
             // This worker leaves the job: its last block may have been the job's.
             self.board.bell().ring();

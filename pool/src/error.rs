@@ -47,6 +47,8 @@ pub enum ErrorKind {
     Panic,
     /// A block killed as many workers as its attempts allow.
     WorkerLost,
+    /// A block took more memory than its worker may have, as often as its attempts allow.
+    MemoryLimit,
     /// A block ran longer than its block timeout, as often as its attempts allow.
     Timeout,
     /// The job did not end before its deadline.
@@ -76,6 +78,13 @@ pub enum WorkerExit {
     TimedOut(Duration),
     /// The pool killed it because the job's deadline passed.
     PastDeadline,
+    /// It had more memory to itself than [`memory_limit_per_worker`](crate::Builder::memory_limit_per_worker) allows.
+    MemoryLimit {
+        /// The limit.
+        limit_bytes: u64,
+        /// What the pool found when it killed the worker; `None` if the system refused memory and the worker aborted.
+        found_bytes: Option<u64>,
+    },
     /// It ended, but somebody else waited for it, or `SIGCHLD` is ignored.
     Unknown,
 }
@@ -105,6 +114,12 @@ impl fmt::Display for WorkerExit {
             }
             Self::TimedOut(limit) => write!(f, "was killed after the block timeout of {limit:?}"),
             Self::PastDeadline => f.write_str("was killed because the job's deadline passed"),
+            Self::MemoryLimit { limit_bytes, found_bytes: Some(found) } => {
+                write!(f, "was killed with {found} bytes of memory of its own, over its limit of {limit_bytes}")
+            }
+            Self::MemoryLimit { limit_bytes, found_bytes: None } => {
+                write!(f, "aborted when it was refused memory for its limit of {limit_bytes} bytes")
+            }
             Self::Unknown => f.write_str("ended in an unknown way"),
         }
     }

@@ -181,6 +181,13 @@
 //! }
 //! ```
 //!
+//! How a program fares when its workers die, hang or fail can be tried out: [`inject`] makes it happen, at chosen blocks or
+//! at a rate, from the program or from the environment:
+//!
+//! ```text
+//! NDPOOL_INJECT='seed=7; kill rate=0.1; panic task=saxpy block=3' cargo run
+//! ```
+//!
 //! For a debugger, or a unit test of a task alone, [`Builder::in_process`] and [`Call::run_here`] run the same blocks in the
 //! caller's thread, with the same bits:
 //!
@@ -229,6 +236,8 @@ mod job;
 
 /// Functions that workers run, and calls of them.
 mod task;
+
+pub mod inject;
 
 /// What supervisor and worker say to each other outside of shared memory.
 mod control;

@@ -5,6 +5,7 @@ use super::in_process;
 use super::job::Job;
 use super::map::Map;
 use crate::error::{Error, ErrorKind, Result};
+use crate::inject::Faults;
 use crate::segment::Run;
 use crate::supervisor::{Core, Stats};
 use crate::task::Call;
@@ -45,7 +46,7 @@ pub struct Pool {
 /// Who runs blocks.
 pub(super) enum Engine {
     Workers(Arc<Core>),
-    InProcess { run: Arc<Run>, n_workers: usize },
+    InProcess { run: Arc<Run>, n_workers: usize, faults: Option<Faults> },
 }
 
 impl Pool {
@@ -119,7 +120,7 @@ impl Pool {
         let (spec, collect, on_progress) = call.into_parts()?;
         match &self.engine {
             Engine::Workers(core) => Job::start(core, spec, collect, on_progress, false)?.join(),
-            Engine::InProcess { run, .. } => in_process::run(run, spec, collect),
+            Engine::InProcess { run, faults, .. } => in_process::run(run, faults.as_ref(), spec, collect),
         }
     }
 
@@ -135,7 +136,9 @@ impl Pool {
         let (spec, collect, on_progress) = call.into_parts()?;
         match &self.engine {
             Engine::Workers(core) => Job::start(core, spec, collect, on_progress, true),
-            Engine::InProcess { run, .. } => Ok(Job::ended(in_process::run(run, spec, collect))),
+            Engine::InProcess { run, faults, .. } => {
+                Ok(Job::ended(in_process::run(run, faults.as_ref(), spec, collect)))
+            }
         }
     }
 
@@ -229,7 +232,7 @@ impl<'a, R: 'a> Call<'a, R> {
     ///
     /// Those of [`Pool::run`] that can happen without workers.
     pub fn run_here(self) -> Result<R> {
-        let pool = Pool::builder().workers(1).in_process().build()?;
+        let pool = Pool::builder().workers(1).in_process().inject(Faults::new()).build()?;
         pool.run(self)
     }
 }

@@ -63,7 +63,7 @@ impl<'a, R: 'a> Job<'a, R> {
         detached: bool,
     ) -> Result<Self> {
         let record = JobRecord::new(core, spec)?;
-        let is_watched = detached || record.has_limits();
+        let is_watched = detached || core.must_watch(&record);
         if is_watched {
             // Fails here, if it does, and not once workers have the job.
             core.watch(false)?;

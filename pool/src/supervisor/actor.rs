@@ -7,7 +7,7 @@ use super::core::{Core, Slot};
 use super::handshake::{self, Reception};
 use super::lifecycle::{Action, Event, Lifecycle};
 use super::stderr::Lines;
-use super::{spawn, sweep};
+use super::{memory, spawn, sweep};
 use crate::control::{EXIT_CANNOT_SERVE, Hello, ToWorker, Welcome};
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
 use crate::sys::kill_point;
@@ -190,7 +190,10 @@ impl Actor<'_> {
             spill: self.slot.spill.locator(),
             idle_spin_nanos: config.idle_spin.as_nanos() as u64,
             max_tasks: config.max_tasks_per_worker,
+            memory_limit: config.memory_limit,
+            recycle_above: config.recycle_above,
             cpu,
+            faults: config.faults.clone(),
         };
         self.core.board.reset_worker(self.index);
         kill_point!("welcome.cells_reset");
@@ -327,6 +330,7 @@ impl Actor<'_> {
             Ended::Signal { number, core_dumped } => WorkerExit::Signal { number, core_dumped },
             Ended::Unknown => WorkerExit::Unknown,
         });
+        let exit = memory::attribute(&self.core.config, exit, &lines);
         sweep::sweep(self.core, self.index, &exit, &lines);
         (exit, lines)
     }

@@ -7,6 +7,7 @@ use super::signals::wait_if_program_ends;
 use super::spawn::Stderr;
 use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
+use crate::inject::Faults;
 use crate::job::board::Board;
 use crate::segment::{Run, Segment};
 use crate::sys::{fork, kill_point};
@@ -37,10 +38,16 @@ pub(crate) struct Config {
     pub(crate) idle_spin: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) max_tasks_per_worker: Option<u64>,
+    /// Bytes that a worker may have to itself.
+    pub(crate) memory_limit: Option<u64>,
+    /// Bytes of its own above which a worker is replaced between blocks.
+    pub(crate) recycle_above: Option<u64>,
     pub(crate) threads_per_worker: usize,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) cpus: Option<Vec<usize>>,
     pub(crate) stderr: Stderr,
+    /// What is to go wrong on purpose.
+    pub(crate) faults: Option<Faults>,
 }
 
 /// Counts of what has happened in a pool's life.

@@ -15,6 +15,8 @@ mod handshake;
 mod jobs;
 /// The life of a worker as a pure function.
 mod lifecycle;
+/// The limit on workers' memory.
+mod memory;
 /// Time limits, and jobs that nobody waits for.
 mod monitor;
 /// What is left of a job when it has ended.

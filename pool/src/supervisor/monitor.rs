@@ -1,10 +1,11 @@
 //! Time limits, and jobs that nobody waits for.
 //!
 //! One thread, started with the first job that needs it: it ends jobs whose handles were dropped or forgotten,
-//! wakes futures, and condemns blocks that run too long. It measures time by adding up its own ticks, each capped:
+//! wakes futures, and condemns blocks that run too long or take too much memory. It measures time by adding up its own ticks, each capped:
 //! while the machine sleeps or this process is stopped, no limit runs.
 
 use super::core::Core;
+use super::memory;
 use super::record::{JobRecord, Phase};
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::job::word::State;
@@ -99,6 +100,7 @@ fn run(core: &Arc<Core>) {
         let elapsed = last.elapsed().min(LONGEST_COUNTED_TICK);
         last = Instant::now();
         let jobs = core.open_jobs();
+        memory::enforce(core, &jobs);
         let mut shortest_limit = Duration::MAX;
         for job in &jobs {
             if core.try_end(job) {

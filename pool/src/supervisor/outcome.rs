@@ -333,6 +333,7 @@ fn lost_block(job: &JobRecord, block: usize, death: &Death) -> Error {
     let kind = match exit {
         WorkerExit::TimedOut(_) => ErrorKind::Timeout,
         WorkerExit::PastDeadline => ErrorKind::Deadline,
+        WorkerExit::MemoryLimit { .. } => ErrorKind::MemoryLimit,
         _ => ErrorKind::WorkerLost,
     };
     let times = if *attempts == 1 { "after 1 attempt".into() } else { format!("after {attempts} attempts") };
@@ -342,7 +343,13 @@ fn lost_block(job: &JobRecord, block: usize, death: &Death) -> Error {
         message.push_str(last_words);
     }
     append_lines(&mut message, stderr);
-    Error::new(kind, message).with_worker_exit(exit.clone())
+    let error = Error::new(kind, message).with_worker_exit(exit.clone());
+    match kind {
+        ErrorKind::MemoryLimit => error.with_hint(
+            "give the block fewer rows (`Call::block_rows`), or workers more memory (`Builder::memory_limit_per_worker`)",
+        ),
+        _ => error,
+    }
 }
 
 /// Adds a block to ranges that are in order.

@@ -28,7 +28,10 @@ enum Blame {
 
 fn blame(exit: &WorkerExit, had_begun: bool) -> Blame {
     let is_own_doing = match exit {
-        WorkerExit::Code(_) | WorkerExit::TimedOut(_) | WorkerExit::PastDeadline => true,
+        WorkerExit::Code(_)
+        | WorkerExit::TimedOut(_)
+        | WorkerExit::PastDeadline
+        | WorkerExit::MemoryLimit { .. } => true,
         WorkerExit::Signal { number, .. } => [
             Signal::SIGSEGV,
             Signal::SIGBUS,
@@ -202,6 +205,7 @@ mod tests {
             (signal(Signal::SIGKILL), Blame::Outside),
             (signal(Signal::SIGTERM), Blame::Outside),
             (WorkerExit::Code(0), Blame::Block),
+            (WorkerExit::MemoryLimit { limit_bytes: 1, found_bytes: None }, Blame::Block),
             (WorkerExit::Unknown, Blame::Outside),
         ] {
             assert_eq!(blame(&exit, true), expected, "{exit}");

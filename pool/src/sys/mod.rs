@@ -19,6 +19,7 @@
 //! | `cells` | structs of atomics in shared mappings |
 //! | `image` | places in the program that mean the same in every process of it |
 //! | `process` | watching, signalling and waiting for processes |
+//! | `memory` | how much memory a process has to itself |
 //! | `signal` | which signal is to end the program |
 //! | `clock` | time that stands still while the machine sleeps |
 //! | `kill_point` | named places at which a test may have a process killed |
@@ -41,6 +42,7 @@ pub(crate) mod image;
 pub(crate) mod kill_point;
 pub(crate) mod lock;
 pub(crate) mod map;
+pub(crate) mod memory;
 pub(crate) mod primitive;
 pub(crate) mod process;
 pub(crate) mod shm;

@@ -14,6 +14,7 @@
 use super::context::{JobContext, JobEntry};
 use super::panic::{forget_last_panic, take_last_panic};
 use super::serve::Worker;
+use crate::inject::{Faults, Site};
 use crate::job::arena::{Arena, Payload, Plan, SLOT_HEADER_BYTES, SlotKind};
 use crate::job::descriptor::Mode;
 use crate::job::ledger::Ledger;
@@ -23,15 +24,19 @@ use crate::sys::kill_point;
 use crate::task::{Args, Block, BlockArray, Failure, FailureKind, Outcome, TaskError, TaskVtable, Values};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs a task on one block; a panic becomes a failure.
+/// Runs a task on one block, with the faults that are injected; a panic becomes a failure.
 pub(crate) fn run_task(
     vtable: &TaskVtable,
     args: &mut Args<'_>,
     outcome: &mut Outcome,
+    injected: Option<(&Faults, &Site<'_>)>,
 ) -> Result<(), Failure> {
     forget_last_panic();
     // Unwind safety: after a failure nobody looks at the block's arrays, and the arguments are not written.
-    match catch_unwind(AssertUnwindSafe(|| (vtable.run)(args, outcome))) {
+    match catch_unwind(AssertUnwindSafe(|| match injected {
+        None => (vtable.run)(args, outcome),
+        Some((faults, site)) => faults.around(site, || (vtable.run)(args, outcome)),
+    })) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(TaskError(failure))) => Err(failure),
         Err(payload) => {
@@ -117,8 +122,16 @@ fn run_block(
     worker.board.forget_last_words(worker.slot);
     kill_point!("task.before");
     worker.board.set_running(worker.slot, word.bits());
+    let site = Site {
+        task: context.vtable.name,
+        arguments: values.bytes(),
+        block: if context.descriptor.is_batch { 0 } else { block },
+        attempt: word.attempt(),
+        is_cancelled: &is_cancelled,
+    };
+    let injected = worker.faults.as_ref().map(|faults| (faults, &site));
     kill_point!("task.running");
-    let result = run_task(context.vtable, &mut args, &mut outcome);
+    let result = run_task(context.vtable, &mut args, &mut outcome, injected);
     kill_point!("task.after");
     worker.board.set_running(worker.slot, 0);
     kill_point!("task.over");

@@ -10,10 +10,12 @@ use super::panic::install_hook;
 use super::spill::Spill;
 use crate::control::Welcome;
 use crate::error::Result;
+use crate::inject::Faults;
 use crate::job::board::{Board, N_JOBS};
 use crate::job::ledger::Cursor;
 use crate::job::word::BlockWord;
 use crate::segment::{Access, Attachment, Locator};
+use crate::sys::memory::{self, OwnMemory};
 use crate::sys::{clock, kill_point, process};
 use crate::task::States;
 use std::rc::Rc;
@@ -28,9 +30,13 @@ pub(super) struct Worker {
     pub(super) cache: Cache,
     pub(super) spill: Spill,
     pub(super) states: States,
+    /// What is to go wrong on purpose.
+    pub(super) faults: Option<Faults>,
     staging: Locator,
     idle_spin: Duration,
     max_tasks: Option<u64>,
+    /// This process's memory, and the bytes of it above which it is to be replaced.
+    growth: Option<(OwnMemory, u64)>,
     n_begun: u64,
 }
 
@@ -63,6 +69,10 @@ impl Worker {
             // A processor that went away since is no reason not to work.
             let _ = process::pin_to_cpu(cpu);
         }
+        if let Some(limit) = welcome.memory_limit {
+            // The supervisor measures too. Twice as much, since reserved memory that nobody uses counts here.
+            let _ = memory::limit_growth(limit.saturating_mul(2));
+        }
         process::set_process_name(&format!("ndpool {}", welcome.slot));
         let (mapping, start) = map_shared(&welcome.board)?;
         kill_point!("worker.board_mapped");
@@ -78,9 +88,11 @@ impl Worker {
             board,
             cache,
             states: States::default(),
+            faults: welcome.faults.clone(),
             staging: welcome.staging.clone(),
             idle_spin: Duration::from_nanos(welcome.idle_spin_nanos),
             max_tasks: welcome.max_tasks,
+            growth: welcome.recycle_above.and_then(|above| Some((OwnMemory::open().ok()?, above))),
             n_begun: 0,
         })
     }
@@ -221,6 +233,12 @@ impl Worker {
         kill_point!("claim.counted");
         execute(self, entry, &ledger, block, word);
         kill_point!("block.over");
+        if let Some((memory, above)) = &self.growth
+            && memory.resident_bytes().is_ok_and(|bytes| bytes > *above)
+        {
+            // Said on the board, so that the end of this process is not taken for a death.
+            self.board.ask_to_retire(self.slot);
+        }
         if entry.cursor.next_free(&ledger, |word| word.charged() == 0).is_none() {
             // This worker leaves the job: its last block may have been the job's.
             kill_point!("job.left");

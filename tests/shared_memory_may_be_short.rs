@@ -1,13 +1,13 @@
-//! Goal: a small, full, read-only or absent `/dev/shm` is no surprise: the pool uses other memory, or says what it needs,
-//! what there is, and what to do.
+//! Goal: a small, full, read-only, forbidden or absent `/dev/shm` is no surprise: the pool uses other memory, or says what
+//! it needs, what there is, and what to do. What was had before others filled it stays usable to the last page.
 //!
 //! Method: programs with pools run in mount namespaces of their own in which `/dev/shm` is made so. Where that is not
-//! permitted, the tests print why, and end.
+//! permitted, the tests print why, and end; with `NDPOOL_TEST_REQUIRE_NAMESPACES` they fail then.
 
 use ndarray::prelude::*;
 use ndpool::merge::Sum;
 use ndpool::{Backing, ErrorKind, Pool, task};
-use ndpool_tests::{Actor, role, watchdog};
+use ndpool_tests::{Container, Run, become_user, role, skip, watchdog};
 
 #[task]
 fn fill(
@@ -24,29 +24,16 @@ fn ends(x: ArrayView1<f64>) -> Sum<f64> {
     Sum(x[0] + x[x.len() - 1])
 }
 
-/// Exit code of a wrapper that is not permitted to do what it should.
-const NOT_PERMITTED: i32 = 77;
+#[task]
+fn add(mut x: ArrayViewMut1<f64>) -> Sum<f64> {
+    x += 1.0;
+    Sum(x.sum())
+}
 
-/// Plays the role of `test` in a namespace of its own, made by a shell script; says so if it cannot be made.
-fn in_a_namespace(test: &str, script: &str) {
-    let script = format!("{{ {script}; }} || exit {NOT_PERMITTED}; exec \"$0\" \"$@\"");
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &script];
-    let output = Actor::command(&wrapper, test, "namespace").output();
-    match output {
-        Ok(output) if output.status.success() => {}
-        Ok(output)
-            if output.status.code() == Some(NOT_PERMITTED)
-                || String::from_utf8_lossy(&output.stderr).contains("unshare") =>
-        {
-            println!("skipped, no mount namespace can be made: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(output) => panic!(
-            "{}\n{}\n{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        ),
-        Err(error) => println!("skipped, there is no `unshare`: {error}"),
+/// Plays the role of `test` in a container, if there is one.
+fn play(test: &str, container: Option<Container>) {
+    if let Some(container) = container {
+        container.play(test, "contained");
     }
 }
 
@@ -62,7 +49,7 @@ fn a_large_job(pool: &Pool) {
 fn more_than_a_small_one_holds() {
     let _watchdog = watchdog();
     if role().is_none() {
-        return in_a_namespace("more_than_a_small_one_holds", "mount -t tmpfs -o size=64m none /dev/shm");
+        return play("more_than_a_small_one_holds", Container::with_shared_memory("size=64m"));
     }
     let pool = Pool::builder().workers(2).build().unwrap();
     a_large_job(&pool);
@@ -74,8 +61,8 @@ fn more_than_a_small_one_holds() {
 fn a_full_one_is_an_error_with_numbers_and_a_remedy() {
     let _watchdog = watchdog();
     if role().is_none() {
-        let script = "mount -t tmpfs -o size=64m none /dev/shm";
-        return in_a_namespace("a_full_one_is_an_error_with_numbers_and_a_remedy", script);
+        let container = Container::with_shared_memory("size=64m");
+        return play("a_full_one_is_an_error_with_numbers_and_a_remedy", container);
     }
     let pool = Pool::builder().workers(1).backing(Backing::Named).build().unwrap();
     let small = pool.zeros::<f64, _>(1 << 20).unwrap();
@@ -102,10 +89,6 @@ fn a_full_one_is_an_error_with_numbers_and_a_remedy() {
     assert!(arrays.len() > 40, "{} arrays of a MiB", arrays.len());
     // A job that needs room of its own fails alone, and works when there is room again.
     let mut last = arrays.pop().unwrap();
-    #[task]
-    fn add(mut x: ArrayViewMut1<f64>) {
-        x += 1.0;
-    }
     let _ = pool.run(add(&mut last).block_rows(1 << 17));
     drop(arrays);
     last.view_mut().fill(1.0);
@@ -117,8 +100,7 @@ fn a_full_one_is_an_error_with_numbers_and_a_remedy() {
 fn a_read_only_one_is_not_needed() {
     let _watchdog = watchdog();
     if role().is_none() {
-        let script = "mount -t tmpfs -o ro none /dev/shm";
-        return in_a_namespace("a_read_only_one_is_not_needed", script);
+        return play("a_read_only_one_is_not_needed", Container::with_shared_memory("ro"));
     }
     a_large_job(&Pool::builder().workers(2).build().unwrap());
     let error = Pool::builder().workers(1).backing(Backing::Named).build().unwrap_err();
@@ -131,8 +113,65 @@ fn an_absent_one_is_not_needed() {
     if role().is_none() {
         // Another `/dev`, with what programs need and no more.
         let script = "d=$(mktemp -d) && mount -t tmpfs none $d && cp -a /dev/null /dev/zero /dev/urandom $d && mount --bind $d /dev && umount $d && rmdir $d";
-        return in_a_namespace("an_absent_one_is_not_needed", script);
+        let container = Container::new(&["--mount", "--propagation", "private"], script);
+        return play("an_absent_one_is_not_needed", container);
     }
     assert!(!std::path::Path::new("/dev/shm").exists());
     a_large_job(&Pool::builder().workers(2).build().unwrap());
+}
+
+#[ndpool::test]
+fn a_forbidden_one_is_not_needed() {
+    const NAME: &str = "a_forbidden_one_is_not_needed";
+    let _watchdog = watchdog();
+    if role().is_none() {
+        if !nix::unistd::geteuid().is_root() {
+            return skip("only root can become a user who may not look into another's directory");
+        }
+        return play(NAME, Container::with_shared_memory("mode=700"));
+    }
+    become_user(54_321);
+    std::fs::read_dir("/dev/shm").unwrap_err();
+    a_large_job(&Pool::builder().workers(2).build().unwrap());
+    let error = Pool::builder().workers(1).backing(Backing::Named).build().unwrap_err();
+    assert!(error.to_string().contains("/dev/shm"), "{error}");
+    assert!(error.hint().unwrap().contains("Backing::Memfd"), "{error}");
+}
+
+#[ndpool::test]
+fn one_that_others_fill_up_costs_nobody_what_he_has() {
+    const NAME: &str = "one_that_others_fill_up_costs_nobody_what_he_has";
+    #[task]
+    fn repeat(n: usize) -> Vec<u8> {
+        vec![7; n]
+    }
+    let _watchdog = watchdog();
+    if role().is_none() {
+        return play(NAME, Container::with_shared_memory("size=64m"));
+    }
+    let pool = Pool::builder().workers(2).backing(Backing::Named).build().unwrap();
+    let run = Run::of(&pool);
+    let n = 3 << 20;
+    let mut x = pool.zeros::<f64, _>(n).unwrap();
+    // Made while there is room, written for the first time when there is none: no page may be missing.
+    let mut y = pool.zeros::<f64, _>(n / 2).unwrap();
+    pool.run(add(x.rows_mut(..1 << 16)).block_rows(1 << 16)).unwrap();
+    let filler = std::fs::write("/dev/shm/others", vec![1; 64 << 20]);
+    assert_eq!(filler.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+    pool.run(fill(&mut y, 3.0)).unwrap();
+    assert_eq!(y.view().sum(), 1.5 * n as f64);
+    assert_eq!(pool.run(add(&mut x).block_rows(1 << 16)).unwrap().0, (n + (1 << 16)) as f64);
+    // What needs more says so, and takes no worker with it: a result that is spilled, a larger staging buffer.
+    let error = pool.run(repeat(1 << 20)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfSpace, "{error}");
+    let error = pool.run(add(&mut x).block_rows(n)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfSpace, "{error}");
+    assert_eq!(pool.stats().workers_lost, 0);
+    std::fs::remove_file("/dev/shm/others").unwrap();
+    assert_eq!(pool.run(repeat(1 << 20)).unwrap(), vec![7; 1 << 20]);
+    pool.run(add(&mut x).block_rows(1 << 20)).unwrap();
+    assert_eq!(x.view()[n - 1], 2.0);
+    drop((pool, x, y));
+    run.assert_gone();
+    assert_eq!(std::fs::read_dir("/dev/shm").unwrap().count(), 0);
 }

@@ -2,6 +2,10 @@
 
 /// Running a test again in a process of its own.
 mod actor;
+/// Control groups of a test's own.
+mod cgroup;
+/// Programs in namespaces of their own.
+mod container;
 /// Holding tasks back.
 mod gate;
 /// Killing workers at random moments.
@@ -14,6 +18,8 @@ mod random;
 mod watchdog;
 
 pub use actor::{Actor, role, say, wait_to_be_told};
+pub use cgroup::Cgroup;
+pub use container::{Container, become_user, play, skip};
 pub use gate::Gate;
 pub use killer::{Killer, kill, kill_group, stop};
 pub use leftovers::{Run, is_alive, processes_of, wait_until};

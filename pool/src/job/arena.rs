@@ -187,8 +187,10 @@ impl Arena {
             Some(call) => {
                 let end_of = |index: usize| {
                     let mut bytes = [0; 8];
-                    let table = plan.table().unwrap_or(usize::MAX);
-                    self.mapping.read_bytes(self.data_start() + table + index * 8, &mut bytes);
+                    // A call beyond the table has no arguments; that will not do, and be said, when they are decoded.
+                    if let Some(table) = plan.table().filter(|_| index < plan.table_len) {
+                        self.mapping.read_bytes(self.data_start() + table + index * 8, &mut bytes);
+                    }
                     (u64::from_le_bytes(bytes) as usize).min(plan.arguments_len)
                 };
                 (if call == 0 { 0 } else { end_of(call - 1) }, end_of(call))
@@ -232,7 +234,11 @@ impl Arena {
         block: usize,
         inline: &mut Vec<u8>,
     ) -> Result<(SlotKind, Place)> {
-        let at = self.data_start() + plan.slots().unwrap_or(usize::MAX) + block * plan.slot_bytes;
+        let slots = plan
+            .slots()
+            .filter(|_| block < plan.n_blocks)
+            .ok_or_else(|| damaged(format!("no slot for block {block} of {plan:?}")))?;
+        let at = self.data_start() + slots + block * plan.slot_bytes;
         let mut header = [0; SLOT_HEADER_BYTES];
         self.mapping.read_bytes(at, &mut header);
         let word = |index: usize| {

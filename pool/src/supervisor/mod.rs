@@ -33,6 +33,8 @@ mod stderr;
 mod sweep;
 /// All jobs, and the memory of each.
 mod table;
+/// What becomes of a block whose worker died.
+mod verdict;
 
 pub use self::core::Stats;
 pub(crate) use self::core::{Config, Core, Program};

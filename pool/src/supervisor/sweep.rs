@@ -5,52 +5,13 @@
 
 use super::core::{Core, Slot};
 use super::record::{Death, JobRecord, JobState, Phase};
+use super::verdict::judge;
 use crate::array::ArraySource;
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::job::word::{BlockWord, State};
 use crate::sys::kill_point;
-use nix::sys::signal::Signal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-/// Deaths from outside that a block survives; a storm of kills must not fail a job, an endless one must not keep
-/// it for ever.
-const MAX_EXTERNAL: u32 = 30;
-
-/// Whose doing a death is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Blame {
-    /// The task's: it counts against the block's attempts.
-    Block,
-    /// Somebody else's, or it came before the task began.
-    Outside,
-}
-
-fn blame(exit: &WorkerExit, had_begun: bool) -> Blame {
-    let is_own_doing = match exit {
-        WorkerExit::Code(_)
-        | WorkerExit::TimedOut(_)
-        | WorkerExit::PastDeadline
-        | WorkerExit::MemoryLimit { .. } => true,
-        WorkerExit::Signal { number, .. } => [
-            Signal::SIGSEGV,
-            Signal::SIGBUS,
-            Signal::SIGFPE,
-            Signal::SIGILL,
-            Signal::SIGABRT,
-            Signal::SIGTRAP,
-            Signal::SIGSYS,
-            Signal::SIGXCPU,
-            Signal::SIGXFSZ,
-            Signal::SIGPIPE,
-            Signal::SIGALRM,
-        ]
-        .iter()
-        .any(|&signal| signal as i32 == *number),
-        WorkerExit::Unknown => false,
-    };
-    if is_own_doing && had_begun { Blame::Block } else { Blame::Outside }
-}
 
 /// Sweeps all jobs of the worker that was in `slot`.
 pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: &[String]) {
@@ -144,24 +105,15 @@ fn sweep_job(
         kill_point!("sweep.held.begin");
         punch_spill(core, slot);
         let mut death = describe(word);
-        let is_past_deadline = matches!(death.exit, WorkerExit::PastDeadline);
-        let next = match blame(&death.exit, death.had_begun) {
-            Blame::Block => word.charge(),
-            Blame::Outside => word.charge_external(),
-        };
+        let next = judge(word, &death.exit, death.had_begun, job.attempts);
         death.attempts = next.attempt();
-        let is_poison = next.charged() >= job.attempts || next.external() >= MAX_EXTERNAL || is_past_deadline;
         // A later attempt that did not begin tears nothing, but an earlier one may have.
         death.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
-        death.is_final = is_poison;
+        death.is_final = next.state() == State::Failed;
+        swept.n_freed += usize::from(!death.is_final);
         deaths.insert(block, death);
         kill_point!("sweep.held.judged");
-        if is_poison {
-            next.with_state(State::Failed)
-        } else {
-            swept.n_freed += 1;
-            next.with_state(State::Free)
-        }
+        next
     });
     swept
 }
@@ -190,26 +142,4 @@ fn write_back(slot: &Slot, job: &JobRecord, sources: &[ArraySource], block: usiz
         kill_point!("sweep.staged.array_written");
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_death_of_the_tasks_own_doing_is_charged() {
-        let signal = |signal: Signal| WorkerExit::Signal { number: signal as i32, core_dumped: false };
-        for (exit, expected) in [
-            (signal(Signal::SIGSEGV), Blame::Block),
-            (signal(Signal::SIGABRT), Blame::Block),
-            (signal(Signal::SIGKILL), Blame::Outside),
-            (signal(Signal::SIGTERM), Blame::Outside),
-            (WorkerExit::Code(0), Blame::Block),
-            (WorkerExit::MemoryLimit { limit_bytes: 1, found_bytes: None }, Blame::Block),
-            (WorkerExit::Unknown, Blame::Outside),
-        ] {
-            assert_eq!(blame(&exit, true), expected, "{exit}");
-            assert_eq!(blame(&exit, false), Blame::Outside, "{exit} before the task began");
-        }
-    }
 }

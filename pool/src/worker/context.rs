@@ -58,6 +58,7 @@ impl JobContext {
                 message: format!("the job's descriptor cannot be read: {error}"),
                 ..Failure::default()
             })?;
+        descriptor.validate(plan.n_blocks).map_err(failed)?;
         let vtable = match descriptor.task {
             TaskId::Image(offset) => task::vtable_at(offset, &descriptor.task_name),
             TaskId::Name => task::find_by_name(&descriptor.task_name),
@@ -77,7 +78,6 @@ impl JobContext {
             };
             let attachment = cache.segment(&array.locator, access).map_err(failed)?;
             kill_point!("block.array_mapped");
-            array.validate(array.locator.data_len).map_err(failed)?;
             attachments.push(attachment);
             block_arrays.push(BlockArray {
                 first: std::ptr::null_mut(),

@@ -3,12 +3,12 @@
 //! Runs once the process was waited for, so that nothing races with it but the monitor's condemnations, and
 //! before the slot is filled again, so that a word that names the slot names the dead.
 
+use super::cause::{Blame, blame};
 use super::core::{Core, Slot};
-use super::record::{Death, JobRecord, JobState, Phase};
+use super::record::{JobRecord, JobState, LostWorker, Phase};
 use crate::array::ArraySource;
-use crate::error::{Error, ErrorKind, WorkerExit};
+use crate::error::{Cause, Death, Error, ErrorKind};
 use crate::job::word::{BlockWord, State};
-use nix::sys::signal::Signal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,54 +16,38 @@ use std::sync::atomic::Ordering;
 /// it for ever.
 const MAX_EXTERNAL: u32 = 30;
 
-/// Whose doing a death is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Blame {
-    /// The task's: it counts against the block's attempts.
-    Block,
-    /// Somebody else's, or it came before the task began.
-    Outside,
+/// What a death means for the block that the worker held.
+pub(super) struct Judgement {
+    /// The block's word with the death counted.
+    next: BlockWord,
+    /// Whether its attempts are used up.
+    pub(super) is_poison: bool,
 }
 
-fn blame(exit: &WorkerExit, had_begun: bool) -> Blame {
-    let is_own_doing = match exit {
-        WorkerExit::Code(_) | WorkerExit::TimedOut(_) | WorkerExit::PastDeadline => true,
-        WorkerExit::Signal { number, .. } => [
-            Signal::SIGSEGV,
-            Signal::SIGBUS,
-            Signal::SIGFPE,
-            Signal::SIGILL,
-            Signal::SIGABRT,
-            Signal::SIGTRAP,
-            Signal::SIGSYS,
-            Signal::SIGXCPU,
-            Signal::SIGXFSZ,
-            Signal::SIGPIPE,
-            Signal::SIGALRM,
-        ]
-        .iter()
-        .any(|&signal| signal as i32 == *number),
-        WorkerExit::Unknown => false,
-    };
-    if is_own_doing && had_begun { Blame::Block } else { Blame::Outside }
+impl Judgement {
+    pub(super) fn of(job: &JobRecord, word: BlockWord, cause: &Cause, blame: Blame) -> Self {
+        let next = match blame {
+            Blame::Block => word.charge(),
+            Blame::Outside => word.charge_external(),
+        };
+        let is_past_deadline = *cause == Cause::Deadline;
+        let is_poison = next.charged() >= job.attempts || next.external() >= MAX_EXTERNAL || is_past_deadline;
+        Self { next, is_poison }
+    }
 }
 
 /// Sweeps all jobs of the worker that was in `slot`.
-pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: &[String]) {
+pub(super) fn sweep(core: &Arc<Core>, slot: usize, death: &Arc<Death>) {
     let running = core.board.running(slot);
-    let last_words = String::from_utf8_lossy(&core.board.last_words(slot)).into_owned();
     let mut n_freed = 0;
     let mut touched = Vec::new();
     for job in core.open_jobs() {
         let mut state = job.lock();
         let swept = sweep_job(core, slot, &job, &mut state, |word| {
             let had_begun = running == word.with_state(State::Claimed).bits();
-            Death {
-                worker: slot,
-                exit: exit.clone(),
+            LostWorker {
+                death: Arc::clone(death),
                 attempts: 0,
-                stderr: stderr.to_vec(),
-                last_words: last_words.clone(),
                 had_begun,
                 is_final: false,
                 is_half_written: false,
@@ -106,7 +90,7 @@ fn sweep_job(
     slot: usize,
     job: &JobRecord,
     state: &mut JobState,
-    describe: impl Fn(BlockWord) -> Death,
+    describe: impl Fn(BlockWord) -> LostWorker,
 ) -> Swept {
     let JobState { phase, deaths, abort, sources, .. } = state;
     let Phase::Open { arena, .. } = &*phase else { return Swept::default() };
@@ -121,25 +105,21 @@ fn sweep_job(
                 // A disk that fails under a file-backed array: the rows are half written, and stay so.
                 Err(error) => {
                     abort.get_or_insert(error);
-                    let death = describe(word);
-                    deaths.insert(block, Death { is_final: true, is_half_written: true, ..death });
+                    let lost = describe(word);
+                    deaths.insert(block, LostWorker { is_final: true, is_half_written: true, ..lost });
                     word.with_state(State::Failed)
                 }
             };
         }
         punch_spill(core, slot);
-        let mut death = describe(word);
-        let is_past_deadline = matches!(death.exit, WorkerExit::PastDeadline);
-        let next = match blame(&death.exit, death.had_begun) {
-            Blame::Block => word.charge(),
-            Blame::Outside => word.charge_external(),
-        };
-        death.attempts = next.attempt();
-        let is_poison = next.charged() >= job.attempts || next.external() >= MAX_EXTERNAL || is_past_deadline;
+        let mut lost = describe(word);
+        let cause = &lost.death.cause;
+        let Judgement { next, is_poison } = Judgement::of(job, word, cause, blame(cause, lost.had_begun));
+        lost.attempts = next.attempt();
         // A later attempt that did not begin tears nothing, but an earlier one may have.
-        death.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
-        death.is_final = is_poison;
-        deaths.insert(block, death);
+        lost.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
+        lost.is_final = is_poison;
+        deaths.insert(block, lost);
         if is_poison {
             next.with_state(State::Failed)
         } else {
@@ -172,25 +152,4 @@ fn write_back(slot: &Slot, job: &JobRecord, sources: &[ArraySource], block: usiz
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_death_of_the_tasks_own_doing_is_charged() {
-        let signal = |signal: Signal| WorkerExit::Signal { number: signal as i32, core_dumped: false };
-        for (exit, expected) in [
-            (signal(Signal::SIGSEGV), Blame::Block),
-            (signal(Signal::SIGABRT), Blame::Block),
-            (signal(Signal::SIGKILL), Blame::Outside),
-            (signal(Signal::SIGTERM), Blame::Outside),
-            (WorkerExit::Code(0), Blame::Block),
-            (WorkerExit::Unknown, Blame::Outside),
-        ] {
-            assert_eq!(blame(&exit, true), expected, "{exit}");
-            assert_eq!(blame(&exit, false), Blame::Outside, "{exit} before the task began");
-        }
-    }
 }

@@ -20,6 +20,8 @@
 //! | `image` | places in the program that mean the same in every process of it |
 //! | `process` | watching, signalling and waiting for processes |
 //! | `signal` | which signal is to end the program |
+//! | `crash` | the signal that ends a worker: what the kernel tells of it |
+//! | `oom` | whether the kernel killed for want of memory |
 //! | `clock` | time that stands still while the machine sleeps |
 //!
 //! # Rules
@@ -33,12 +35,14 @@
 
 pub(crate) mod cells;
 pub(crate) mod clock;
+pub(crate) mod crash;
 pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod host;
 pub(crate) mod image;
 pub(crate) mod lock;
 pub(crate) mod map;
+pub(crate) mod oom;
 pub(crate) mod primitive;
 pub(crate) mod process;
 pub(crate) mod shm;

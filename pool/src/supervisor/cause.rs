@@ -26,6 +26,13 @@ pub(super) struct Facts<'f> {
     pub(super) memory: &'f [String],
 }
 
+impl Facts<'_> {
+    /// Why the worker said that it ends.
+    fn own_words(&self) -> String {
+        if self.last_words.is_empty() { "it did not say why".into() } else { format!("it said: {}", self.last_words) }
+    }
+}
+
 /// Rust's runtime prints it before it aborts.
 const OVERFLOW: &str = "has overflowed its stack";
 
@@ -62,11 +69,11 @@ fn of_code(facts: &Facts<'_>, code: i32, evidence: &mut Vec<String>) -> Cause {
     let first_line = || facts.stderr.iter().rev().find_map(|line| line.strip_prefix("ndpool: "));
     match facts.farewell {
         Some(Farewell::SupervisorLost) => {
-            evidence.push(facts.last_words.to_owned());
+            evidence.push(facts.own_words());
             return Cause::SupervisorLost;
         }
         Some(Farewell::GaveUp) => {
-            evidence.push(facts.last_words.to_owned());
+            evidence.push(facts.own_words());
             return Cause::GaveUp;
         }
         // One that was not asked to retire leaves like that only if its cells were overwritten.
@@ -94,7 +101,7 @@ fn of_code(facts: &Facts<'_>, code: i32, evidence: &mut Vec<String>) -> Cause {
 fn of_signal(facts: &Facts<'_>, number: i32, evidence: &mut Vec<String>) -> Cause {
     let name = signal_name(number);
     if facts.farewell == Some(Farewell::SupervisorLost) {
-        evidence.push(facts.last_words.to_owned());
+        evidence.push(facts.own_words());
         return Cause::SupervisorLost;
     }
     let note = facts.signal.filter(|note| note.number == number);

@@ -259,7 +259,9 @@ mod testing;
 pub use array::{
     Element, IntoRows, IntoRowsMut, MappedArray, NpyHeader, Rows, RowsMut, SharedArray, npy_header,
 };
-pub use error::{Error, ErrorKind, FailedBlocks, Result, WorkerExit};
+pub use error::{
+    Argument, Cause, Death, Error, ErrorKind, FailedBlocks, Fate, LostBlock, MappedRows, Result, Sender, WorkerExit,
+};
 pub use ndpool_macros::{Merge, main, task, test};
 pub use pool::{Builder, Job, Map, Pool, Unordered};
 pub use segment::{
@@ -272,7 +274,7 @@ pub use worker::init;
 /// What the code that the macros generate leans on.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::task::{Fallible, Registered, TaskVtable, View, Vtable};
+    pub use crate::task::{ByDebug, ByName, Describer, Fallible, Registered, Shown, TaskVtable, View, Vtable};
     pub use crate::worker::init_in_test;
     pub use inventory;
 }

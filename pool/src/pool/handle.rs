@@ -4,7 +4,7 @@ use super::builder::Builder;
 use super::in_process;
 use super::job::Job;
 use super::map::Map;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Death, Error, ErrorKind, Result};
 use crate::inject::Faults;
 use crate::segment::Run;
 use crate::supervisor::{Core, Stats};
@@ -103,14 +103,23 @@ impl Pool {
         }
     }
 
+    /// The records of workers that ended unexpectedly, the oldest first: the last 256 of them. How many there were in all
+    /// is [`Stats::workers_lost`].
+    pub fn deaths(&self) -> Vec<Arc<Death>> {
+        match &self.engine {
+            Engine::Workers(core) => core.deaths(),
+            Engine::InProcess { .. } => Vec::new(),
+        }
+    }
+
     /// Runs a call and waits for its result.
     ///
     /// # Errors
     ///
     /// - [`Task`](ErrorKind::Task), [`Panic`](ErrorKind::Panic): a block failed; of several, that of the lowest
     ///   block. All other blocks were applied; [`Error::failed_blocks`] says which were not.
-    /// - [`WorkerLost`](ErrorKind::WorkerLost), [`Timeout`](ErrorKind::Timeout): a block was given up after its
-    ///   attempts.
+    /// - [`WorkerLost`](ErrorKind::WorkerLost), [`OutOfMemory`](ErrorKind::OutOfMemory),
+    ///   [`Timeout`](ErrorKind::Timeout): a block was given up after its attempts; [`Error::death`] is the record of the last.
     /// - [`Deadline`](ErrorKind::Deadline), [`Cancelled`](ErrorKind::Cancelled): the job ended early.
     /// - [`Shape`](ErrorKind::Shape), [`InvalidArgument`](ErrorKind::InvalidArgument),
     ///   [`Serde`](ErrorKind::Serde), [`UnknownTask`](ErrorKind::UnknownTask): the call cannot be run; no worker

@@ -38,6 +38,16 @@ pub(crate) struct Locator {
     pub(crate) data_len: usize,
 }
 
+impl Locator {
+    /// Where the file can be found, for messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        match &self.place {
+            Place::Named { path, .. } | Place::File { path, .. } => OsStr::from_bytes(path).into(),
+            Place::Memfd { pid, fd } => format!("/proc/{pid}/fd/{fd}").into(),
+        }
+    }
+}
+
 /// Where a file is opened. Paths are bytes, as the kernel has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {

@@ -7,11 +7,13 @@ use super::core::{Core, Slot};
 use super::handshake::{self, Reception};
 use super::lifecycle::{Action, Event, Lifecycle};
 use super::stderr::Lines;
+use super::postmortem::{self, Remains};
 use super::{memory, spawn, sweep};
 use crate::control::{EXIT_CANNOT_SERVE, Hello, ToWorker, Welcome};
-use crate::error::{Error, ErrorKind, Result, WorkerExit};
+use crate::error::{Death, Error, ErrorKind, Result, WorkerExit};
+use crate::job::board::Farewell;
 use crate::sys::kill_point;
-use crate::sys::process::{Ended, ProcessHandle, wait_readable};
+use crate::sys::process::{Ended, ProcessHandle, peak_resident_bytes, wait_readable};
 use ipc_channel::ipc::IpcSender;
 use nix::sys::signal::Signal;
 use std::path::Path;
@@ -25,6 +27,8 @@ struct Process {
     lines: Lines,
     /// Where the worker listens; `None` until it said hello.
     control: Option<IpcSender<ToWorker>>,
+    /// The most that this process had resident when it started the worker, which inherits the mark.
+    inherited_peak: Option<u64>,
     /// Keeps the child's descriptors; it is waited for through the handle.
     _child: std::process::Child,
 }
@@ -38,12 +42,32 @@ struct Actor<'c> {
     last_error: Option<Error>,
     /// How the process of the last start ended, if it did so by itself.
     last_exit: Option<WorkerExit>,
+    /// Whether the last start came as far as a process that was buried.
+    has_buried: bool,
+}
+
+/// How a process came to be buried.
+#[derive(Debug)]
+enum End {
+    /// The pool wants it to end: no death.
+    Asked,
+    /// It served, and ended.
+    Serving,
+    /// It did not come to serve, and this is why.
+    FailedStart(String),
 }
 
 /// Runs a slot until the pool shuts down.
 pub(super) fn run(core: &Arc<Core>, index: usize) {
-    let mut actor =
-        Actor { core, index, slot: &core.slots[index], process: None, last_error: None, last_exit: None };
+    let mut actor = Actor {
+        core,
+        index,
+        slot: &core.slots[index],
+        process: None,
+        last_error: None,
+        last_exit: None,
+        has_buried: false,
+    };
     let mut life = Lifecycle::new();
     let mut event = Event::Begin;
     loop {
@@ -68,13 +92,18 @@ impl Actor<'_> {
         if self.is_closing() && self.process.is_none() {
             return Event::ShutDown;
         }
+        self.has_buried = false;
         match self.try_start() {
             Ok(event) => event,
             Err(error) => {
+                let what = error.parts().0.lines().next().unwrap_or_default().to_owned();
                 if self.process.as_ref().is_some_and(|process| process.handle.has_ended()) {
-                    self.last_exit = Some(self.bury().0);
+                    self.last_exit = self.bury(End::FailedStart(what)).map(|death| death.exit.clone());
+                } else if self.process.is_some() {
+                    self.kill_and_bury(End::FailedStart(what));
+                } else if !self.has_buried {
+                    self.never_started(what);
                 }
-                self.kill_and_bury();
                 let is_final = matches!(error.kind(), ErrorKind::BuildMismatch | ErrorKind::DuplicateTask);
                 self.last_error = Some(error);
                 match self.last_exit.take() {
@@ -125,7 +154,8 @@ impl Actor<'_> {
         let lines = Lines::new(child.stderr.take(), self.core.config.stderr, self.index);
         let handle = Arc::new(handle);
         self.slot.lock().process = Some(Arc::clone(&handle));
-        self.process = Some(Process { handle, lines, control: None, _child: child });
+        let inherited_peak = peak_resident_bytes();
+        self.process = Some(Process { handle, lines, control: None, inherited_peak, _child: child });
         kill_point!("start.watched");
         Ok(())
     }
@@ -147,16 +177,19 @@ impl Actor<'_> {
                 return Ok(None);
             }
             if has_ended {
-                // Before it is buried: what it printed goes with it.
-                let (exit, lines) = self.bury();
+                let death = self.bury(End::FailedStart("it ended before it said hello".into()));
+                let (exit, lines) = death.map_or((WorkerExit::Unknown, Vec::new()), |death| {
+                    (death.exit.clone(), death.stderr.clone())
+                });
                 let error = self.start_error_with(&format!("it {exit} before it said hello"), &lines);
                 self.last_exit = Some(exit);
                 return Err(error);
             }
             if remaining.is_zero() {
                 let limit = self.core.config.start_deadline;
-                let error = self.start_error(&format!("it did not say hello within {limit:?}"));
-                self.kill_and_bury();
+                let what = format!("it did not say hello within {limit:?}");
+                let error = self.start_error(&what);
+                self.kill_and_bury(End::FailedStart(what));
                 return Err(error.with_hint(
                     "does the worker's program call `ndpool::init()` first thing in `main`? \
                      A slow start can be given more time with `Builder::start_deadline`",
@@ -242,18 +275,11 @@ impl Actor<'_> {
             }
             if has_ended {
                 kill_point!("death.noticed");
-                let was_asked = self.core.board.must_retire(self.index);
-                let n_begun = self.core.board.n_begun(self.index);
-                let (exit, lines) = self.bury();
+                let Some(death) = self.bury(End::Serving) else { return Event::Ended };
                 kill_point!("death.swept");
-                let has_had_enough = self.core.config.max_tasks_per_worker.is_some_and(|max| n_begun >= max);
-                if exit != WorkerExit::Code(0) || !(was_asked || has_had_enough) {
-                    self.core.counters.workers_lost.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(worker = self.index, %exit, "a worker died and is replaced");
-                }
-                if exit == WorkerExit::Code(EXIT_CANNOT_SERVE) && n_begun == 0 {
-                    let mut message = format!("worker {} {exit} before its first block", self.index);
-                    append_lines(&mut message, &lines);
+                if death.exit == WorkerExit::Code(EXIT_CANNOT_SERVE) && death.n_begun == 0 {
+                    let mut message = format!("worker {} {} before its first block", self.index, death.exit);
+                    append_lines(&mut message, &death.stderr);
                     self.last_error = Some(Error::new(ErrorKind::Start, message));
                     return Event::Failed;
                 }
@@ -287,18 +313,18 @@ impl Actor<'_> {
         loop {
             let remaining = until.saturating_duration_since(Instant::now());
             if self.poll(Some(remaining)) {
-                self.bury();
+                self.bury(End::Asked);
                 kill_point!("end.buried");
                 return Event::Ended;
             }
             if remaining.is_zero() {
-                self.kill_and_bury();
+                self.kill_and_bury(End::Asked);
                 return Event::Ended;
             }
         }
     }
 
-    fn kill_and_bury(&mut self) {
+    fn kill_and_bury(&mut self, end: End) {
         if let Some(process) = &self.process {
             // An error means that it has ended.
             let _ = process.handle.signal(Signal::SIGKILL);
@@ -306,18 +332,19 @@ impl Actor<'_> {
             while !process.handle.has_ended() {
                 let _ = wait_readable(&[process.handle.as_poll_fd()], None);
             }
-            self.bury();
+            self.bury(end);
         }
     }
 
     /// Waits for a process that has ended, and sweeps every job. Only then may the slot be filled again.
     ///
-    /// How it ended, and its last lines.
-    fn bury(&mut self) -> (WorkerExit, Vec<String>) {
-        let Some(mut process) = self.process.take() else { return (WorkerExit::Unknown, Vec::new()) };
-        let ended = process.handle.bury();
+    /// The record of the end; `None` if there was no process.
+    fn bury(&mut self, end: End) -> Option<Arc<Death>> {
+        let mut process = self.process.take()?;
+        self.has_buried = true;
+        let (ended, peak) = process.handle.bury();
         kill_point!("bury.waited");
-        let lines = process.lines.finish();
+        let stderr = process.lines.finish();
         let killed_for = {
             let mut worker = self.slot.lock();
             worker.process = None;
@@ -330,9 +357,52 @@ impl Actor<'_> {
             Ended::Signal { number, core_dumped } => WorkerExit::Signal { number, core_dumped },
             Ended::Unknown => WorkerExit::Unknown,
         });
-        let exit = memory::attribute(&self.core.config, exit, &lines);
-        sweep::sweep(self.core, self.index, &exit, &lines);
-        (exit, lines)
+        let exit = memory::attribute(&self.core.config, exit, &stderr);
+        let is_death = match end {
+            End::Asked => false,
+            End::Serving => exit != WorkerExit::Code(0) || !self.has_retired(),
+            End::FailedStart(_) => !self.is_closing(),
+        };
+        let remains = Remains {
+            pid: Some(process.handle.pid()),
+            exit,
+            stderr,
+            failed_start: if let End::FailedStart(what) = end { Some(what) } else { None },
+            memory: Vec::new(),
+            peak_resident_bytes: peak.filter(|&bytes| process.inherited_peak.is_some_and(|mark| bytes > mark)),
+        };
+        let death = postmortem::examine(self.core, self.index, remains);
+        if is_death {
+            // Before the sweep: whoever is told of a block that was given up finds the record.
+            self.core.record_death(&death);
+        }
+        sweep::sweep(self.core, self.index, &death);
+        Some(death)
+    }
+
+    /// Whether the worker has ended because it was asked to, or had run its share of blocks.
+    fn has_retired(&self) -> bool {
+        let board = &self.core.board;
+        let max = self.core.config.max_tasks_per_worker;
+        let has_had_enough = max.is_some_and(|max| board.n_begun(self.index) >= max);
+        board.farewell(self.index) == Some(Farewell::Retired)
+            && (board.must_retire(self.index) || has_had_enough)
+    }
+
+    /// Records a start that did not come as far as a process.
+    fn never_started(&mut self, what: String) {
+        if self.is_closing() {
+            return;
+        }
+        let remains = Remains {
+            pid: None,
+            exit: WorkerExit::NeverStarted,
+            stderr: Vec::new(),
+            failed_start: Some(what),
+            memory: Vec::new(),
+            peak_resident_bytes: None,
+        };
+        self.core.record_death(&postmortem::examine(self.core, self.index, remains));
     }
 
     /// Leaves the slot empty, and says why.

@@ -3,6 +3,7 @@
 use super::actor;
 use super::handshake::Abilities;
 use super::monitor::Monitor;
+use super::postmortem::DeathLog;
 use super::signals::wait_if_program_ends;
 use super::spawn::Stderr;
 use super::table::Table;
@@ -56,7 +57,8 @@ pub(crate) struct Config {
 pub struct Stats {
     /// Processes that were welcomed as workers.
     pub workers_started: u64,
-    /// Workers that ended without being asked to.
+    /// Processes that ended without being asked to, or did not come to serve: as many as there were records of
+    /// [deaths](crate::Pool::deaths).
     pub workers_lost: u64,
     /// Blocks that became free again because their worker died.
     pub blocks_redone: u64,
@@ -126,6 +128,7 @@ pub(crate) struct Core {
     pub(super) growing: Mutex<()>,
     pub(super) monitor: Monitor,
     pub(super) counters: Counters,
+    pub(super) death_log: Mutex<DeathLog>,
     /// Set once; nothing is started or accepted any more.
     pub(super) is_closing: AtomicBool,
     /// What the workers' program can do, as its first worker said; `None` until then.
@@ -180,6 +183,7 @@ impl Core {
             growing: Mutex::default(),
             monitor: Monitor::default(),
             counters: Counters::default(),
+            death_log: Mutex::default(),
             is_closing: AtomicBool::new(false),
             abilities: Mutex::default(),
             readiness: Condvar::new(),

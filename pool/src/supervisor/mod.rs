@@ -5,6 +5,8 @@
 
 /// The thread of one worker.
 mod actor;
+/// Why a worker ended, as a pure function.
+mod cause;
 /// What a pool is made of.
 mod core;
 /// Waiting for jobs.
@@ -21,6 +23,8 @@ mod memory;
 mod monitor;
 /// What is left of a job when it has ended.
 mod outcome;
+/// The record of a worker's end.
+mod postmortem;
 /// What there is to know of a job.
 mod record;
 /// Signals sent to the program.

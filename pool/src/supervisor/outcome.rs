@@ -3,9 +3,10 @@
 
 use super::actor::append_lines;
 use super::core::Core;
-use super::record::{Death, JobRecord, JobState, Phase, may_be_torn};
+use super::postmortem::join;
+use super::record::{JobRecord, JobState, LostWorker, Phase, may_be_torn};
 use super::table::OwnedArena;
-use crate::error::{Error, ErrorKind, FailedBlocks, Result, WorkerExit};
+use crate::error::{Cause, Error, ErrorKind, FailedBlocks, Result};
 use crate::job::arena::{Place, Plan, SlotKind};
 use crate::job::word::State;
 use crate::segment::Segment;
@@ -327,28 +328,37 @@ pub(crate) fn failure_error(label: &str, block: Option<usize>, failure: &Failure
 }
 
 /// The error for a block that was given up because workers died of it.
-fn lost_block(job: &JobRecord, block: usize, death: &Death) -> Error {
+fn lost_block(job: &JobRecord, block: usize, lost: &LostWorker) -> Error {
     let subject = subject(&job.label, job.call_of(block));
-    let Death { worker, exit, attempts, stderr, last_words, .. } = death;
-    let kind = match exit {
-        WorkerExit::TimedOut(_) => ErrorKind::Timeout,
-        WorkerExit::PastDeadline => ErrorKind::Deadline,
-        WorkerExit::MemoryLimit { .. } => ErrorKind::MemoryLimit,
+    let LostWorker { death, attempts, .. } = lost;
+    let kind = match death.cause {
+        Cause::BlockTimeout => ErrorKind::Timeout,
+        Cause::Deadline => ErrorKind::Deadline,
+        Cause::MemoryLimit => ErrorKind::MemoryLimit,
+        Cause::OutOfMemory => ErrorKind::OutOfMemory,
         _ => ErrorKind::WorkerLost,
     };
     let times = if *attempts == 1 { "after 1 attempt".into() } else { format!("after {attempts} attempts") };
-    let mut message = format!("{subject} was given up {times}: worker {worker} {exit}");
-    if !last_words.is_empty() {
-        message.push_str("\nits last panic: ");
-        message.push_str(last_words);
+    let mut message = format!("{subject} was given up {times}: worker {} {}", death.worker, death.exit);
+    if !matches!(death.cause, Cause::BlockTimeout | Cause::Deadline) {
+        message.push_str("\nprobable cause: ");
+        message.push_str(&death.why());
     }
-    append_lines(&mut message, stderr);
-    let error = Error::new(kind, message).with_worker_exit(exit.clone());
-    match kind {
-        ErrorKind::MemoryLimit => error.with_hint(
-            "give the block fewer rows (`Call::block_rows`), or workers more memory (`Builder::memory_limit_per_worker`)",
-        ),
-        _ => error,
+    if let Some(block) = &death.block
+        && !block.arguments.is_empty()
+    {
+        message.push_str("\nits arguments: ");
+        message.push_str(&join(&block.arguments));
+    }
+    if let Some(panic) = &death.last_panic {
+        message.push_str("\nits last panic: ");
+        message.push_str(panic);
+    }
+    append_lines(&mut message, &death.stderr);
+    let error = Error::new(kind, message).with_death(Arc::clone(death));
+    match death.cause.hint() {
+        Some(hint) => error.with_hint(hint),
+        None => error,
     }
 }
 

@@ -7,7 +7,7 @@
 use super::core::Core;
 use super::table::OwnedArena;
 use crate::array::ArraySource;
-use crate::error::{Error, Result, WorkerExit};
+use crate::error::{Death, Error, Result};
 use crate::job::arena::{Plan, slot_bytes};
 use crate::job::descriptor::{ArraySpec, Descriptor, Mode};
 use crate::job::grid::{Grid, MAX_BLOCKS};
@@ -30,6 +30,7 @@ static NEXT_SEQUENCE: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct JobRecord {
     pub(super) sequence: u64,
     pub(super) label: Cow<'static, str>,
+    pub(super) vtable: &'static TaskVtable,
     pub(super) descriptor: Descriptor,
     pub(super) plan: Plan,
     pub(super) attempts: u32,
@@ -55,7 +56,7 @@ pub(super) struct JobState {
     /// Why blocks were cancelled, if they were.
     pub(super) abort: Option<Error>,
     /// How the workers ended that held blocks which then failed or were freed.
-    pub(super) deaths: HashMap<usize, Death>,
+    pub(super) deaths: HashMap<usize, LostWorker>,
     /// What the monitor saw claimed, and for how long.
     pub(super) observed: HashMap<usize, (BlockWord, Duration)>,
     /// Time on the monitor's clock since the job was published.
@@ -65,7 +66,7 @@ pub(super) struct JobState {
 
 impl JobState {
     /// The death for which a block was given up; `None` if its last attempt told why it failed.
-    pub(super) fn final_death(&self, block: usize) -> Option<&Death> {
+    pub(super) fn final_death(&self, block: usize) -> Option<&LostWorker> {
         self.deaths.get(&block).filter(|death| death.is_final)
     }
 }
@@ -82,15 +83,11 @@ pub(super) enum Phase {
     Taken,
 }
 
-/// The end of a worker that held a block.
+/// The end of a worker that held a block, and what it did to the block.
 #[derive(Debug, Clone)]
-pub(super) struct Death {
-    pub(super) worker: usize,
-    pub(super) exit: WorkerExit,
+pub(super) struct LostWorker {
+    pub(super) death: Arc<Death>,
     pub(super) attempts: u32,
-    pub(super) stderr: Vec<String>,
-    /// The text of a panic that the worker did not survive.
-    pub(super) last_words: String,
     /// Whether the task had begun, then or in an earlier attempt.
     pub(super) had_begun: bool,
     /// Whether the block was given up for it; if not, a later attempt decided.
@@ -194,6 +191,7 @@ impl JobRecord {
         Ok(Arc::new(Self {
             sequence,
             label,
+            vtable,
             descriptor,
             plan,
             attempts: options.attempts,

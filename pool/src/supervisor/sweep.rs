@@ -4,32 +4,28 @@
 //! before the slot is filled again, so that a word that names the slot names the dead.
 
 use super::core::{Core, Slot};
-use super::record::{Death, JobRecord, JobState, Phase};
+use super::record::{JobRecord, JobState, LostWorker, Phase};
 use super::verdict::judge;
 use crate::array::ArraySource;
-use crate::error::{Error, ErrorKind, WorkerExit};
+use crate::error::{Death, Error, ErrorKind};
 use crate::job::word::{BlockWord, State};
 use crate::sys::kill_point;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Sweeps all jobs of the worker that was in `slot`.
-pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: &[String]) {
+pub(super) fn sweep(core: &Arc<Core>, slot: usize, death: &Arc<Death>) {
     kill_point!("sweep.begin");
     let running = core.board.running(slot);
-    let last_words = String::from_utf8_lossy(&core.board.last_words(slot)).into_owned();
     let mut n_freed = 0;
     let mut touched = Vec::new();
     for job in core.open_jobs() {
         let mut state = job.lock();
         let swept = sweep_job(core, slot, &job, &mut state, |word| {
             let had_begun = running == word.with_state(State::Claimed).bits();
-            Death {
-                worker: slot,
-                exit: exit.clone(),
+            LostWorker {
+                death: Arc::clone(death),
                 attempts: 0,
-                stderr: stderr.to_vec(),
-                last_words: last_words.clone(),
                 had_begun,
                 is_final: false,
                 is_half_written: false,
@@ -79,7 +75,7 @@ fn sweep_job(
     slot: usize,
     job: &JobRecord,
     state: &mut JobState,
-    describe: impl Fn(BlockWord) -> Death,
+    describe: impl Fn(BlockWord) -> LostWorker,
 ) -> Swept {
     let JobState { phase, deaths, abort, sources, .. } = state;
     let Phase::Open { arena, .. } = &*phase else { return Swept::default() };
@@ -96,22 +92,22 @@ fn sweep_job(
                 // A disk that fails under a file-backed array: the rows are half written, and stay so.
                 Err(error) => {
                     abort.get_or_insert(error);
-                    let death = describe(word);
-                    deaths.insert(block, Death { is_final: true, is_half_written: true, ..death });
+                    let lost = describe(word);
+                    deaths.insert(block, LostWorker { is_final: true, is_half_written: true, ..lost });
                     word.with_state(State::Failed)
                 }
             };
         }
         kill_point!("sweep.held.begin");
         punch_spill(core, slot);
-        let mut death = describe(word);
-        let next = judge(word, &death.exit, death.had_begun, job.attempts);
-        death.attempts = next.attempt();
+        let mut lost = describe(word);
+        let next = judge(word, &lost.death.cause, lost.had_begun, job.attempts);
+        lost.attempts = next.attempt();
         // A later attempt that did not begin tears nothing, but an earlier one may have.
-        death.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
-        death.is_final = next.state() == State::Failed;
-        swept.n_freed += usize::from(!death.is_final);
-        deaths.insert(block, death);
+        lost.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
+        lost.is_final = next.state() == State::Failed;
+        swept.n_freed += usize::from(!lost.is_final);
+        deaths.insert(block, lost);
         kill_point!("sweep.held.judged");
         next
     });

@@ -11,6 +11,7 @@ use crate::control::{
     ENV_DIRECTORIES, ENV_RUN, ENV_SOCKET, ENV_SUPERVISOR, EXIT_CANNOT_SERVE, Fingerprint, Hello, PROTOCOL,
     ToWorker, Welcome, known_tasks,
 };
+use crate::job::board::Farewell;
 use crate::segment::RunId;
 use crate::sys::{kill_point, process, signal};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
@@ -68,6 +69,7 @@ pub(super) fn become_worker(host: Host) -> ! {
 
 /// Says why there is no worker, where the supervisor reads it.
 pub(super) fn give_up(what: &str) -> ! {
+    serve::say_farewell(Farewell::GaveUp, what);
     eprintln!("ndpool: {what}");
     std::process::exit(EXIT_CANNOT_SERVE);
 }

@@ -11,10 +11,11 @@ use super::spill::Spill;
 use crate::control::Welcome;
 use crate::error::Result;
 use crate::inject::Faults;
-use crate::job::board::{Board, N_JOBS};
+use crate::job::board::{Board, Farewell, N_JOBS};
 use crate::job::ledger::Cursor;
 use crate::job::word::BlockWord;
 use crate::segment::{Access, Attachment, Locator};
+use crate::sys::crash::{self, SignalNote};
 use crate::sys::memory::{self, OwnMemory};
 use crate::sys::{clock, kill_point, process};
 use crate::task::States;
@@ -51,6 +52,22 @@ pub(super) fn end_when_idle() {
     }
 }
 
+/// Called in the handler of the signal that ends this process: loads and stores of atomics alone.
+fn note_signal(note: &SignalNote) {
+    if let Some((board, slot)) = BOARD.get() {
+        board.note_signal(*slot, note);
+    }
+}
+
+/// Leaves on the board why this process ends of its own accord, if there is a board yet.
+pub(super) fn say_farewell(farewell: Farewell, why: &str) {
+    if let Some((board, slot)) = BOARD.get() {
+        board.forget_last_words(*slot);
+        board.add_last_words(*slot, why.as_bytes());
+        board.say_farewell(*slot, farewell);
+    }
+}
+
 /// Serves until told to end.
 pub(super) fn serve(welcome: &Welcome) -> ! {
     let mut worker = match Worker::new(welcome) {
@@ -59,6 +76,7 @@ pub(super) fn serve(welcome: &Welcome) -> ! {
     };
     worker.run();
     kill_point!("worker.over");
+    worker.board.say_farewell(worker.slot, Farewell::Retired);
     // The supervisor asked for it, or the worker has run its share of blocks: not a death.
     std::process::exit(0);
 }
@@ -79,6 +97,8 @@ impl Worker {
         let board = Arc::new(Board::new(mapping, start, welcome.n_workers));
         install_hook(Arc::clone(&board), welcome.slot);
         let _ = BOARD.set((Arc::clone(&board), welcome.slot));
+        // Without it, a record of this worker's end says less.
+        let _ = crash::note_signals(note_signal);
         let mut cache = Cache::new();
         let spill = cache.segment(&welcome.spill, Access::Stage)?;
         kill_point!("worker.spill_mapped");

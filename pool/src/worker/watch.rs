@@ -9,6 +9,7 @@
 
 use super::serve;
 use crate::control::ToWorker;
+use crate::job::board::Farewell;
 use crate::segment::{self, RunId};
 use crate::sys::kill_point;
 use crate::sys::process::{self, ProcessHandle};
@@ -37,15 +38,21 @@ pub(super) fn watch_supervisor(supervisor: u32, id: RunId, directories: Vec<Path
     let handle = match ProcessHandle::open(supervisor) {
         // Asked after the handle was made: if it is still the parent, the handle is its.
         Ok(handle) if std::os::unix::process::parent_id() == supervisor => handle,
-        _ => reap_and_end(PATIENCE_AFTER_END),
+        Ok(_) => reap_and_end("its parent is not the supervisor any more", PATIENCE_AFTER_END),
+        Err(error) => {
+            reap_and_end(&format!("the supervisor's process cannot be watched: {error}"), PATIENCE_AFTER_END)
+        }
     };
     spawn("watch", move || {
         loop {
             match process::wait_readable(&[handle.as_poll_fd()], None) {
-                Ok(ready) if ready[0] => reap_and_end(PATIENCE_AFTER_END),
+                Ok(ready) if ready[0] => reap_and_end("the supervisor's process has ended", PATIENCE_AFTER_END),
                 Ok(_) => {}
                 // Without a way to watch, a worker could outlive its supervisor.
-                Err(_) => reap_and_end(PATIENCE_AFTER_SILENCE),
+                Err(error) => {
+                    let why = format!("the supervisor's process cannot be watched any more: {error}");
+                    reap_and_end(&why, PATIENCE_AFTER_SILENCE)
+                }
             }
         }
     });
@@ -62,8 +69,9 @@ pub(super) fn watch_channel(control: IpcReceiver<ToWorker>) {
                 // A worker that was stopped and resumed may find its call interrupted.
                 Err(IpcError::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    eprintln!("ndpool: the control channel ended: {error}");
-                    reap_and_end(PATIENCE_AFTER_SILENCE)
+                    let why = format!("the control channel ended: {error}");
+                    eprintln!("ndpool: {why}");
+                    reap_and_end(&why, PATIENCE_AFTER_SILENCE)
                 }
             }
         }
@@ -77,8 +85,10 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
     }
 }
 
-fn reap_and_end(patience: Duration) -> ! {
+fn reap_and_end(why: &str, patience: Duration) -> ! {
     kill_point!("watch.noticed");
+    // For a supervisor that lives after all.
+    serve::say_farewell(Farewell::SupervisorLost, why);
     if let Some(run) = RUN.get() {
         // What cannot be removed here, the next pool or `ndpool reap` removes.
         let _ = segment::reap_run_when_free(run.id, &run.directories, patience);

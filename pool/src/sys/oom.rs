@@ -1,0 +1,1 @@
+//! Whether the kernel killed for want of memory.

@@ -253,6 +253,11 @@ mod pool;
 
 pub mod ops;
 
+/// One function for each parser of foreign bytes.
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 #[cfg(test)]
 mod testing;
 

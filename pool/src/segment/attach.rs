@@ -90,7 +90,11 @@ pub(crate) fn attach(locator: &Locator, access: Access) -> Result<Attachment> {
         let message = format!("cannot open segment `{name}`: {error}");
         Error::new(ErrorKind::Segment, message).with_source(error)
     })?;
-    if let Err(problem) = locator.check(&file) {
+    let checked = match (locator.kind, access) {
+        (None, Access::Write) => Err("a user's file, which is never written".to_owned()),
+        _ => locator.check(&file),
+    };
+    if let Err(problem) = checked {
         return Err(Error::new(
             ErrorKind::Segment,
             format!("`{name}` is not the segment that was meant: {problem}"),
@@ -213,7 +217,7 @@ impl Locator {
     /// The same scratch segment after it has grown to hold `len` bytes.
     pub(crate) fn grown_to(&self, len: usize) -> Self {
         let data_len = len.max(self.data_len);
-        Self { data_len, file_len: self.file_len.max(PAGE_BYTES + data_len), ..self.clone() }
+        Self { data_len, file_len: self.file_len.max(PAGE_BYTES.saturating_add(data_len)), ..self.clone() }
     }
 
     /// Compares the open file with what was meant: nothing of it can change behind our back after that but its contents, or,

@@ -233,7 +233,7 @@ impl Segment {
     }
 
     fn position(&self, offset: usize) -> u64 {
-        (self.data_offset() + offset) as u64
+        self.data_offset().saturating_add(offset) as u64
     }
 
     fn check(&self, range: Range<usize>) {

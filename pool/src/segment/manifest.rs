@@ -114,7 +114,7 @@ pub(super) fn path_in(directory: &Path, run: RunId) -> PathBuf {
 
 /// What a manifest says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Contents {
+pub(crate) struct Contents {
     pub(super) pid: Option<u32>,
     pub(super) program: Option<PathBuf>,
     pub(super) started: Option<SystemTime>,
@@ -138,7 +138,7 @@ impl Contents {
         }
     }
 
-    fn to_bytes(&self, run: RunId) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self, run: RunId) -> Vec<u8> {
         let mut bytes = format!("{FIRST_LINE}\nrun={run}\n").into_bytes();
         let mut add = |key: &str, value: &OsStr| bytes.extend(line(key, value));
         if let Some(pid) = self.pid {
@@ -159,9 +159,9 @@ impl Contents {
 
     /// Reads what is there. A manifest cut short by the death of its writer is as good as it goes: the lock says who is alive,
     /// not the text.
-    pub(super) fn read(file: &File) -> io::Result<Self> {
+    pub(crate) fn read(from: impl Read) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+        from.take(MAX_BYTES).read_to_end(&mut bytes)?;
         let mut contents = Self::default();
         // What follows the last line end was not written to its end.
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);

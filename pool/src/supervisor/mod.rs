@@ -44,6 +44,8 @@ pub use self::core::Stats;
 pub(crate) use self::core::{Config, Core, Program};
 pub(crate) use drive::Driver;
 pub(crate) use handshake::duplicate_task;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use outcome::decode_failure;
 pub(crate) use outcome::failure_error;
 pub(crate) use record::JobRecord;
 pub(crate) use signals::watch_signals;

@@ -145,16 +145,16 @@ impl Core {
         };
         let slot = self.slots.get(worker).ok_or_else(damaged)?;
         let (_, end) = self.board.spill(worker);
-        if offset.checked_add(len).is_none_or(|stop| stop > end) {
-            return Err(damaged());
-        }
+        // Looked at before memory is taken for it: the board may say anything.
+        let file_len = slot.spill.file().metadata().map_or(0, |metadata| metadata.len());
+        let range = spilled(offset, len, end.min(file_len)).ok_or_else(damaged)?;
         bytes.clear();
-        let len = usize::try_from(len).map_err(|_| damaged())?;
+        let len = range.len();
         bytes.try_reserve_exact(len).map_err(|error| {
             Error::new(ErrorKind::OutOfSpace, format!("no memory for a result of {len} bytes: {error}"))
         })?;
         bytes.resize(len, 0);
-        slot.spill.read_at(offset as usize, bytes)
+        slot.spill.read_at(range.start, bytes)
     }
 
     /// Gives back the pages of all results that were spilled.
@@ -173,10 +173,10 @@ impl Core {
                 && let Ok((_, Place::Spilled { offset, len })) =
                     arena.arena.read_slot(&plan, block, &mut inline)
                 && let Some(slot) = self.slots.get(word.worker())
-                && offset.checked_add(len).is_some_and(|stop| stop <= self.board.spill(word.worker()).1)
+                && let Some(range) = spilled(offset, len, self.board.spill(word.worker()).1)
             {
                 // Pages that stay cost memory until the pool ends, nothing else.
-                let _ = slot.spill.punch(offset as usize, (len as usize).next_multiple_of(4096));
+                let _ = slot.spill.punch(range.start, range.len().next_multiple_of(4096));
             }
         }
     }
@@ -284,8 +284,16 @@ impl Drop for Held<'_> {
     }
 }
 
+/// The place of a result in a spill file of which `end` bytes are in use; `None` if it cannot be there.
+fn spilled(offset: u64, len: u64, end: u64) -> Option<Range<usize>> {
+    let stop = offset.checked_add(len).filter(|&stop| stop <= end)?;
+    // What no file can have is no place, and needs no care about overflow later.
+    i64::try_from(stop).ok()?;
+    Some(usize::try_from(offset).ok()?..usize::try_from(stop).ok()?)
+}
+
 /// The failure that a slot holds.
-fn decode_failure(bytes: &[u8]) -> Failure {
+pub(crate) fn decode_failure(bytes: &[u8]) -> Failure {
     postcard::from_bytes(bytes).unwrap_or_else(|error| Failure {
         kind: FailureKind::Serde,
         message: format!("the reason could not be read: {error}"),
@@ -367,5 +375,32 @@ fn append(ranges: &mut Vec<Range<usize>>, block: usize) {
     match ranges.last_mut() {
         Some(last) if last.end == block => last.end += 1,
         _ => ranges.push(block..block + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn places_outside_of_a_spill_file_are_refused() {
+        assert_eq!(spilled(4096, 10, 8192), Some(4096..4106));
+        assert_eq!(spilled(0, 0, 0), Some(0..0));
+        for (offset, len, end) in
+            [(4096, 4097, 8192), (u64::MAX, 1, u64::MAX), (u64::MAX - 8, 8, u64::MAX), (1, 0, 0)]
+        {
+            assert_eq!(spilled(offset, len, end), None, "{len} bytes at {offset} of {end}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_place_in_a_spill_file_overflows(offset in any::<u64>(), len in any::<u64>(), end in any::<u64>()) {
+            if let Some(range) = spilled(offset, len, end) {
+                prop_assert!(range.start <= range.end && range.end as u64 <= end);
+                prop_assert!(range.len().checked_next_multiple_of(4096).is_some());
+            }
+        }
     }
 }

@@ -50,6 +50,15 @@ fn wait_until_lost(pool: &Pool, pids: &[u32]) {
     wait_until(|| !pool.worker_pids().iter().any(|pid| pids.contains(pid)));
 }
 
+/// Has every worker run something: one that was only just welcomed has yet to start a thread.
+fn all_work(pool: &Pool) {
+    let gate = Gate::new();
+    let jobs: Vec<_> = (0..pool.n_workers()).map(|_| pool.submit(wait_behind(gate.name())).unwrap()).collect();
+    gate.wait_for(jobs.len());
+    gate.open();
+    jobs.into_iter().for_each(|job| job.join().unwrap());
+}
+
 /// Goes through what a limit on new processes can do; `forbid(true)` allows not one more process or thread.
 fn without_new_processes(forbid: impl Fn(bool)) {
     let builder = || Pool::builder().workers(3).stderr(Stderr::Keep);
@@ -63,6 +72,7 @@ fn without_new_processes(forbid: impl Fn(bool)) {
     let run = Run::of(&pool);
     let mut x = pool.zeros::<f64, _>(1_000).unwrap();
     pool.run(add(&mut x).block_rows(100)).unwrap();
+    all_work(&pool);
 
     // One that lives goes on with the workers that it has.
     forbid(true);
@@ -70,7 +80,7 @@ fn without_new_processes(forbid: impl Fn(bool)) {
     assert!(kill(lost));
     wait_until_lost(&pool, &[lost]);
     assert_eq!(pool.run(add(&mut x).block_rows(100)).unwrap().0, 2_000.0);
-    assert_eq!(pool.worker_pids().len(), 2);
+    assert_eq!(pool.worker_pids().len(), 2, "{:?}", pool.stats());
 
     // Without any, jobs are errors and do not hang; nothing of them was applied.
     let all = pool.worker_pids();
@@ -151,6 +161,7 @@ fn descriptors_that_are_used_up_are_an_error_and_not_the_end() {
     let run = Run::of(&pool);
     let mut x = pool.zeros::<f64, _>(1_000).unwrap();
     pool.run(add(&mut x).block_rows(100)).unwrap();
+    all_work(&pool);
     // All that are below are in use.
     let mut files = Vec::new();
     wait_until(|| {
@@ -207,6 +218,7 @@ fn address_space_that_is_used_up_is_an_error_and_not_the_end() {
     };
     let pool = Pool::builder().workers(2).stderr(Stderr::Keep).build().unwrap();
     let run = Run::of(&pool);
+    all_work(&pool);
     let own = std::process::id();
     let mut small = pool.zeros::<f64, _>(1_000).unwrap();
     let mut large = pool.zeros::<f64, _>(128 * MB / 8).unwrap();

@@ -167,7 +167,10 @@ fn segments(run: &std::sync::Arc<Run>) {
         spill: raw.locator(),
         idle_spin_nanos: 20_000,
         max_tasks: Some(100),
+        memory_limit: Some(1 << 30),
+        recycle_above: None,
         cpu: None,
+        faults: None,
     };
     // As `ToWorker`, whose first variant it is.
     write("messages", "welcome", &[&[0][..], &serialised(&welcome)].concat());

@@ -3,7 +3,7 @@
 //! All that this thread waits for, the process's end, its hello, its stderr and the pool's shutdown, it waits
 //! for in one poll.
 
-use super::core::{Core, Slot};
+use super::core::{Core, GivenUp, Slot};
 use super::handshake::{self, Reception};
 use super::lifecycle::{Action, Event, Lifecycle};
 use super::stderr::Lines;
@@ -149,7 +149,7 @@ impl Actor<'_> {
             // Not waited for yet, so the identifier is still its.
             let _ = child.kill();
             let _ = child.wait();
-            Error::io("cannot watch a worker's process", error)
+            spawn::with_limits_hint(Error::io("cannot watch a worker's process", error))
         })?;
         let lines = Lines::new(child.stderr.take(), self.core.config.stderr, self.index);
         let handle = Arc::new(handle);
@@ -405,12 +405,12 @@ impl Actor<'_> {
         self.core.record_death(&postmortem::examine(self.core, self.index, remains));
     }
 
-    /// Leaves the slot empty, and says why.
+    /// Leaves the slot empty, and says why, until a job makes another try worth while.
     fn give_up(&mut self) -> Event {
         if let Some(error) = self.last_error.take() {
             tracing::error!(worker = self.index, %error, "a worker cannot be started and is given up");
-            let (message, hint) = error.parts();
-            self.slot.lock().given_up = Some((error.kind(), message.to_string(), hint.map(str::to_string)));
+            self.slot.lock().given_up = Some(GivenUp { error, since: Instant::now() });
+            self.core.n_given_up.fetch_add(1, Ordering::Relaxed);
         }
         self.core.announce_readiness();
         if let Some(error) = self.core.is_broken() {
@@ -418,6 +418,9 @@ impl Actor<'_> {
             self.core.finish_all();
         }
         while !self.is_closing() {
+            if self.slot.lock().given_up.is_none() {
+                return Event::Retry;
+            }
             let _ = wait_readable(&[self.slot.wakeup.as_poll_fd()], None);
             self.slot.wakeup.clear();
         }

@@ -5,7 +5,7 @@ use super::handshake::Abilities;
 use super::monitor::Monitor;
 use super::postmortem::DeathLog;
 use super::signals::wait_if_program_ends;
-use super::spawn::Stderr;
+use super::spawn::{Stderr, with_limits_hint};
 use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
 use crate::inject::Faults;
@@ -19,7 +19,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a slot that was given up is left alone while others serve.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Which program workers run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,9 +93,23 @@ pub(super) struct SlotWorker {
     pub(super) process: Option<Arc<ProcessHandle>>,
     /// Why the pool killed it, if it did.
     pub(super) killed_for: Option<WorkerExit>,
-    /// Why the slot stays empty, if it does.
-    pub(super) given_up: Option<(ErrorKind, String, Option<String>)>,
+    /// Why the slot stays empty, if it does. Taken away, the slot is tried again.
+    pub(super) given_up: Option<GivenUp>,
     pub(super) is_serving: bool,
+}
+
+/// Why, and since when, a slot stays empty.
+#[derive(Debug)]
+pub(super) struct GivenUp {
+    pub(super) error: Error,
+    pub(super) since: Instant,
+}
+
+impl GivenUp {
+    /// Whether another try may help: another build does not become this one.
+    fn may_pass(&self) -> bool {
+        !matches!(self.error.kind(), ErrorKind::BuildMismatch | ErrorKind::DuplicateTask)
+    }
 }
 
 impl Slot {
@@ -136,6 +153,8 @@ pub(crate) struct Core {
     /// Notified when a slot becomes ready or is given up.
     readiness: Condvar,
     readiness_lock: Mutex<()>,
+    /// Slots that stay empty.
+    pub(super) n_given_up: AtomicUsize,
     threads: Mutex<Vec<JoinHandle<()>>>,
     owner: u32,
 }
@@ -188,6 +207,7 @@ impl Core {
             abilities: Mutex::default(),
             readiness: Condvar::new(),
             readiness_lock: Mutex::default(),
+            n_given_up: AtomicUsize::new(0),
             threads: Mutex::default(),
             owner: fork::owner_pid(),
         });
@@ -206,7 +226,7 @@ impl Core {
             let thread = std::thread::Builder::new()
                 .name(format!("ndpool {slot}"))
                 .spawn(move || actor::run(&core, slot))
-                .map_err(|error| Error::io("cannot start a thread", error))?;
+                .map_err(|error| with_limits_hint(Error::io("cannot start a thread", error)))?;
             self.threads().push(thread);
         }
         Ok(())
@@ -219,8 +239,8 @@ impl Core {
             let mut all_serve = true;
             for slot in &self.slots {
                 let worker = slot.lock();
-                if let Some((kind, message, hint)) = &worker.given_up {
-                    return Err(start_error(*kind, message, hint.as_deref()));
+                if let Some(given_up) = &worker.given_up {
+                    return Err(given_up.error.copy());
                 }
                 all_serve &= worker.is_serving;
             }
@@ -237,15 +257,35 @@ impl Core {
         self.readiness.notify_all();
     }
 
-    /// Why no worker will ever run a block again, if that is so.
+    /// Why no worker will run a block, if that is so.
     pub(super) fn is_broken(&self) -> Option<Error> {
         let mut first = None;
         for slot in &self.slots {
             let worker = slot.lock();
-            let (kind, message, hint) = worker.given_up.as_ref()?;
-            first.get_or_insert_with(|| start_error(*kind, message, hint.as_deref()));
+            let given_up = worker.given_up.as_ref()?;
+            first.get_or_insert_with(|| given_up.error.copy());
         }
         first
+    }
+
+    /// Has slots that were given up try again: what their processes wanted for may be there by now. At once if no other
+    /// slot can run a block, else now and then.
+    pub(super) fn retry_given_up(&self) {
+        if self.n_given_up.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let is_broken = self.is_broken().is_some();
+        for slot in &self.slots {
+            let mut worker = slot.lock();
+            let must_retry = |given_up: &mut GivenUp| {
+                given_up.may_pass() && (is_broken || given_up.since.elapsed() >= RETRY_PAUSE)
+            };
+            if worker.given_up.take_if(must_retry).is_some() {
+                self.n_given_up.fetch_sub(1, Ordering::Relaxed);
+                drop(worker);
+                slot.wakeup.wake();
+            }
+        }
     }
 
     fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
@@ -325,13 +365,5 @@ impl Core {
         self.finish_all();
         kill_point!("shutdown.done");
         wait_if_program_ends();
-    }
-}
-
-fn start_error(kind: ErrorKind, message: &str, hint: Option<&str>) -> Error {
-    let error = Error::new(kind, message);
-    match hint {
-        Some(hint) => error.with_hint(hint.to_string()),
-        None => error,
     }
 }

@@ -5,6 +5,7 @@
 //! that thread.
 
 use super::core::{Config, Program};
+use super::spawn::with_limits_hint;
 use crate::control::{Fingerprint, Hello, KnownTask, PROTOCOL};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::kill_point;
@@ -25,7 +26,9 @@ impl Reception {
     pub(super) fn open(arrived: Arc<Wakeup>) -> Result<Self> {
         let (server, socket) = IpcOneShotServer::<Hello>::new().map_err(|error| {
             Error::io("cannot open a socket for a worker to connect to", error)
-                .with_hint("the directory for temporary files (TMPDIR, or /tmp) must be writable")
+                .with_hint(
+                    "the directory for temporary files (TMPDIR, or /tmp) must be writable, and descriptors be left (`ulimit -n`)",
+                )
         })?;
         let (sender, arrivals) = mpsc::channel();
         let thread =
@@ -44,7 +47,7 @@ impl Reception {
             });
         if let Err(error) = thread {
             remove_socket(&socket);
-            return Err(Error::io("cannot start a thread for a worker's hello", error));
+            return Err(with_limits_hint(Error::io("cannot start a thread for a worker's hello", error)));
         }
         Ok(Self { socket, arrivals, has_arrived: false })
     }

@@ -63,6 +63,7 @@ impl Core {
             wait_if_program_ends();
             return Err(Self::closing_error());
         }
+        self.retry_given_up();
         if let Some(error) = self.is_broken() {
             return Err(error);
         }

@@ -10,7 +10,7 @@
 //!             │  │                            ▼
 //!           waiting      refused, or       ending ─ ended ─► stopped
 //!             │          too many failures
-//!             └─────────────► given up
+//!             └─────────────► given up ─ retry ─► starting
 //! ```
 //!
 //! - *ended* while serving starts the next process at once: a storm of kills must not slow a pool down, let alone
@@ -18,6 +18,7 @@
 //!   the next start wait.
 //! - *killed* before it was ready is somebody else's doing: it makes the next start wait too, but takes many to end it.
 //! - *refused* is final: another build does not become this one by trying again.
+//! - *retry* comes with the next job: what a start wanted for, processes or descriptors, may be there by now.
 //! - *shut down* leads to *stopped*, by way of *ending* if there is a process.
 
 use std::time::Duration;
@@ -63,6 +64,8 @@ pub(super) enum Event {
     Ended,
     /// The wait is over.
     DelayOver,
+    /// There is work for a slot that was given up.
+    Retry,
     /// The pool shuts down.
     ShutDown,
 }
@@ -78,7 +81,7 @@ pub(super) enum Action {
     Wait(Duration),
     /// Have the process end, by force if need be.
     End,
-    /// Tell the pool that this slot stays empty, then wait for the shutdown.
+    /// Tell the pool that this slot stays empty, then wait for a reason to try again or the shutdown.
     GiveUp,
     /// The slot's thread is done.
     Finish,
@@ -121,6 +124,11 @@ impl Lifecycle {
                 if self.n_kills >= MAX_KILLS { GivenUp } else { Waiting }
             }
             (Starting, Event::Refused) => GivenUp,
+            (GivenUp, Event::Retry) => {
+                self.n_failures = 0;
+                self.n_kills = 0;
+                Starting
+            }
             (state, _) => state,
         };
         match self.state {
@@ -147,7 +155,7 @@ mod tests {
         State::Stopped,
         State::GivenUp,
     ];
-    const EVENTS: [Event; 8] = [
+    const EVENTS: [Event; 9] = [
         Event::Begin,
         Event::Failed,
         Event::Killed,
@@ -155,6 +163,7 @@ mod tests {
         Event::Ready,
         Event::Ended,
         Event::DelayOver,
+        Event::Retry,
         Event::ShutDown,
     ];
 
@@ -223,6 +232,8 @@ mod tests {
             }
             assert_eq!(life.step(Event::DelayOver), Action::Start);
         }
+        // Given up, it starts over when it is told to.
+        assert_eq!(life.clone().step(Event::Retry), Action::Start);
         assert_eq!(waits.len() as u32, MAX_FAILURES - 1);
         assert!(waits.is_sorted() && waits[0] < waits[3]);
     }

@@ -7,6 +7,7 @@
 use super::core::Core;
 use super::memory;
 use super::record::{JobRecord, Phase};
+use super::spawn::with_limits_hint;
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::job::word::State;
 use crate::sys::kill_point;
@@ -59,7 +60,7 @@ impl Core {
             let thread = std::thread::Builder::new()
                 .name("ndpool monitor".into())
                 .spawn(move || run(&core))
-                .map_err(|error| Error::io("cannot start a thread", error))?;
+                .map_err(|error| with_limits_hint(Error::io("cannot start a thread", error)))?;
             state.is_running = true;
             drop(state);
             self.add_thread(thread);

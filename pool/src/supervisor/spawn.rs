@@ -69,14 +69,19 @@ pub(super) fn spawn(config: &Config, run: &Run, socket: &str) -> Result<Child> {
             Program::This => "this program".to_string(),
             Program::Other(path) => path.display().to_string(),
         };
-        let is_limit =
-            matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE));
-        let out = Error::new(ErrorKind::Start, format!("cannot start {program} as a worker: {error}"))
-            .with_source(error);
-        if is_limit {
-            out.with_hint("the limit on processes (`ulimit -u`, pids.max), memory or open files is reached")
-        } else {
-            out
-        }
+        let message = format!("cannot start {program} as a worker: {error}");
+        with_limits_hint(Error::new(ErrorKind::Start, message).with_source(error))
     })
+}
+
+/// Adds what to look at if the system refused a thread, a process or a descriptor because a limit is reached.
+pub(super) fn with_limits_hint(error: Error) -> Error {
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    match source.and_then(std::io::Error::raw_os_error) {
+        Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => error.with_hint(
+            "a limit is reached: look at those on processes and threads (`ulimit -u`, pids.max), on memory and on open files \
+             (`ulimit -n`)",
+        ),
+        _ => error,
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::ErrorKind;
 use crate::segment::{Access, Backing, DType, Fill, Locator, Place, Run, Segment, attach};
-use crate::testing::scratch_directory;
+use crate::testing::{scratch_directory, skip};
 
 fn with_segment(backing: Backing, test: impl FnOnce(&Path, &Arc<Run>, Arc<Segment>)) {
     let directory = scratch_directory("attach");
@@ -117,7 +117,7 @@ fn a_file_with_another_mode_or_owner_is_refused() {
                 refused(&locator, "belongs to user 1");
                 chown(&path, Some(0), None).unwrap();
             }
-            Err(error) => println!("not tested: only root can give files away ({error})"),
+            Err(error) => skip(&format!("only root can give files away ({error})")),
         }
     });
 }

@@ -12,7 +12,7 @@ use crate::segment::reap::reap_run_when_free;
 use crate::segment::{Backing, DType, Fill, Run, RunId, Segment, list_in, reap_in};
 use crate::sys::fork::fork_for_test;
 use crate::sys::lock::Lease;
-use crate::testing::{actor, ready, role, scratch_directory, wait_until_ready};
+use crate::testing::{actor, ready, role, scratch_directory, skip, wait_until_ready};
 
 const ACTOR: &str = "segment::tests::reaping::plays_a_role";
 
@@ -244,7 +244,7 @@ fn processes_of_another_pid_namespace_are_told_apart() {
     let wrapper = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
     let mut command = actor(&wrapper, ACTOR, "supervisor", &directory);
     let Ok(mut child) = command.stderr(Stdio::piped()).spawn() else {
-        println!("not tested: there is no `unshare`");
+        skip("there is no `unshare`");
         return;
     };
     if wait_until_ready(&mut child) {
@@ -255,7 +255,7 @@ fn processes_of_another_pid_namespace_are_told_apart() {
         child.wait().unwrap();
         assert_eq!(count(&directory), 0);
     } else {
-        println!("not tested: a new PID namespace is not permitted");
+        skip("a new PID namespace is not permitted");
         child.wait().unwrap();
     }
     fs::remove_dir_all(directory).unwrap();

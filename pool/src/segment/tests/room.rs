@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::ErrorKind;
 use crate::segment::{Backing, DType, Fill, Run, Segment};
-use crate::testing::{SMALL_SHARED_MEMORY, actor, role, run};
+use crate::testing::{SMALL_SHARED_MEMORY, actor, role, run, skip};
 
 /// Runs a test again by itself; returns whether this is that process.
 fn alone(test: &str, wrapper: &[&str]) -> bool {
@@ -18,7 +18,7 @@ fn alone(test: &str, wrapper: &[&str]) -> bool {
     let (status, output) =
         run(actor(wrapper, &format!("segment::tests::room::{test}"), "alone", Path::new("/")));
     if !wrapper.is_empty() && (status.code() == Some(77) || output.contains("unshare failed")) {
-        println!("not tested: a private mount namespace is not permitted: {output}");
+        skip(&format!("a private mount namespace is not permitted: {output}"));
     } else {
         assert!(status.success(), "{output}");
         assert!(output.contains("1 passed"), "{output}");

@@ -320,7 +320,7 @@ impl fmt::Display for Death {
             write!(f, "\n  memory: {} MiB resident at most", bytes >> 20)?;
         }
         if let Some(panic) = &self.last_panic {
-            write!(f, "\n  last panic: {panic}")?;
+            write!(f, "\n  last panic: {}", panic.replace('\n', "\n    "))?;
         }
         let skipped = self.stderr.len().saturating_sub(SHOWN_LINES);
         for line in &self.stderr[skipped..] {

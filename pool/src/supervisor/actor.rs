@@ -8,16 +8,18 @@ use super::handshake::{self, Reception};
 use super::lifecycle::{Action, Event, Lifecycle};
 use super::stderr::Lines;
 use super::postmortem::{self, Remains};
-use super::{memory, spawn, sweep};
+use super::{memory, oom, spawn, sweep};
 use crate::control::{EXIT_CANNOT_SERVE, Hello, ToWorker, Welcome};
 use crate::error::{Death, Error, ErrorKind, Result, WorkerExit};
 use crate::job::board::Farewell;
+use crate::sys::clock::monotonic_nanos;
 use crate::sys::kill_point;
+use crate::sys::oom::{KillCounter, kill_counters};
 use crate::sys::process::{Ended, ProcessHandle, peak_resident_bytes, wait_readable};
 use ipc_channel::ipc::IpcSender;
 use nix::sys::signal::Signal;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,10 @@ struct Process {
     control: Option<IpcSender<ToWorker>>,
     /// The most that this process had resident when it started the worker, which inherits the mark.
     inherited_peak: Option<u64>,
+    /// On the monotonic clock.
+    started_nanos: u64,
+    /// Where the kernel counts what it kills for want of memory; they cannot be found once the process has ended.
+    kill_counters: Vec<KillCounter>,
     /// Keeps the child's descriptors; it is waited for through the handle.
     _child: std::process::Child,
 }
@@ -143,6 +149,7 @@ impl Actor<'_> {
     fn start_process(&mut self, reception: &Reception) -> Result<()> {
         // Recorded first: whoever reaps this run after a death in between removes the socket.
         self.core.run.record_socket(Path::new(reception.socket()))?;
+        let started_nanos = monotonic_nanos();
         let mut child = spawn::spawn(&self.core.config, &self.core.run, reception.socket())?;
         kill_point!("start.spawned");
         let handle = ProcessHandle::open(child.id()).map_err(|error| {
@@ -155,7 +162,18 @@ impl Actor<'_> {
         let handle = Arc::new(handle);
         self.slot.lock().process = Some(Arc::clone(&handle));
         let inherited_peak = peak_resident_bytes();
-        self.process = Some(Process { handle, lines, control: None, inherited_peak, _child: child });
+        let kill_counters = kill_counters(handle.pid());
+        let n_pending = self.core.n_unburied_but(self.index);
+        self.core.kills.lock().unwrap_or_else(PoisonError::into_inner).note(&kill_counters, n_pending);
+        self.process = Some(Process {
+            handle,
+            lines,
+            control: None,
+            inherited_peak,
+            started_nanos,
+            kill_counters,
+            _child: child,
+        });
         kill_point!("start.watched");
         Ok(())
     }
@@ -358,6 +376,7 @@ impl Actor<'_> {
             Ended::Unknown => WorkerExit::Unknown,
         });
         let exit = memory::attribute(&self.core.config, exit, &stderr);
+        let memory = self.memory_evidence(&process, &exit);
         let is_death = match end {
             End::Asked => false,
             End::Serving => exit != WorkerExit::Code(0) || !self.has_retired(),
@@ -368,7 +387,7 @@ impl Actor<'_> {
             exit,
             stderr,
             failed_start: if let End::FailedStart(what) = end { Some(what) } else { None },
-            memory: Vec::new(),
+            memory,
             peak_resident_bytes: peak.filter(|&bytes| process.inherited_peak.is_some_and(|mark| bytes > mark)),
         };
         let death = postmortem::examine(self.core, self.index, remains);
@@ -378,6 +397,18 @@ impl Actor<'_> {
         }
         sweep::sweep(self.core, self.index, &death);
         Some(death)
+    }
+
+    /// What says that the process was killed for want of memory.
+    fn memory_evidence(&self, process: &Process, exit: &WorkerExit) -> Vec<String> {
+        let n_pending = self.core.n_unburied_but(self.index);
+        let mut kills = self.core.kills.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(exit, WorkerExit::Signal { number: libc::SIGKILL, .. }) {
+            kills.note(&process.kill_counters, n_pending);
+            return Vec::new();
+        }
+        let in_log = || oom::line_in_log(process.handle.pid(), process.started_nanos);
+        kills.evidence(&process.kill_counters, n_pending, in_log)
     }
 
     /// Whether the worker has ended because it was asked to, or had run its share of blocks.

@@ -145,7 +145,12 @@ fn of_signal(facts: &Facts<'_>, number: i32, evidence: &mut Vec<String>) -> Caus
             evidence.push(match note {
                 Some(note) if note.code == SI_KERNEL => format!("{name}: an address that no process can have"),
                 Some(note) if note.address < 4096 => format!("{name}{at}: a null pointer"),
-                _ => format!("{name}{at}"),
+                Some(_) => format!("{name}{at}"),
+                // The handler is there from before the first block on.
+                None if facts.n_begun > 0 => {
+                    format!("{name}; no handler came to run, as when a thread of native code overflows its stack")
+                }
+                None => name,
             });
             Cause::InvalidAccess
         }

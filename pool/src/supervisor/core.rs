@@ -3,6 +3,7 @@
 use super::actor;
 use super::handshake::Abilities;
 use super::monitor::Monitor;
+use super::oom::Kills;
 use super::postmortem::DeathLog;
 use super::signals::wait_if_program_ends;
 use super::spawn::{Stderr, with_limits_hint};
@@ -146,6 +147,7 @@ pub(crate) struct Core {
     pub(super) monitor: Monitor,
     pub(super) counters: Counters,
     pub(super) death_log: Mutex<DeathLog>,
+    pub(super) kills: Mutex<Kills>,
     /// Set once; nothing is started or accepted any more.
     pub(super) is_closing: AtomicBool,
     /// What the workers' program can do, as its first worker said; `None` until then.
@@ -203,6 +205,7 @@ impl Core {
             monitor: Monitor::default(),
             counters: Counters::default(),
             death_log: Mutex::default(),
+            kills: Mutex::default(),
             is_closing: AtomicBool::new(false),
             abilities: Mutex::default(),
             readiness: Condvar::new(),
@@ -314,6 +317,13 @@ impl Core {
             blocks_redone: load(&self.counters.blocks_redone),
             blocks_finished: load(&self.counters.blocks_finished),
         }
+    }
+
+    /// Processes of other slots that have ended and were not buried yet.
+    pub(super) fn n_unburied_but(&self, slot: usize) -> u64 {
+        let has_ended = |slot: &Slot| slot.lock().process.as_ref().is_some_and(|process| process.has_ended());
+        let others = self.slots.iter().enumerate().filter(|&(other, _)| other != slot);
+        others.filter(|(_, slot)| has_ended(slot)).count() as u64
     }
 
     /// Process identifiers of the workers that serve now, by slot.

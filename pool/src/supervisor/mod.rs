@@ -21,6 +21,8 @@ mod lifecycle;
 mod memory;
 /// Time limits, and jobs that nobody waits for.
 mod monitor;
+/// Whether a worker was killed for want of memory.
+mod oom;
 /// What is left of a job when it has ended.
 mod outcome;
 /// The record of a worker's end.

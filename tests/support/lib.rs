@@ -8,6 +8,8 @@ mod gate;
 mod killer;
 /// What a pool left behind, or did not.
 mod leftovers;
+/// A memory limit of one's own.
+mod memory_group;
 /// Random numbers with a seed.
 mod random;
 /// Ending what hangs.
@@ -17,5 +19,6 @@ pub use actor::{Actor, role, say, wait_to_be_told};
 pub use gate::Gate;
 pub use killer::{Killer, kill, kill_group, stop};
 pub use leftovers::{Run, is_alive, processes_of, wait_until};
+pub use memory_group::MemoryGroup;
 pub use random::Random;
 pub use watchdog::{Watchdog, watchdog};

@@ -1,6 +1,7 @@
 //! Putting a call together: what the macro's constructors do, for use by hand too.
 
 use super::args::Args;
+use super::describe::{ByName, Describer, Shown};
 use super::call::{ArrayParam, Call, CallOptions, CallSpec, Collected, ParamSource};
 use super::failure::{FailureKind, TaskError};
 use super::function::{Task, Vtable};
@@ -250,6 +251,11 @@ where
             // that both processes run the same program file, so the same function is at this place.
             let f = unsafe { std::mem::transmute::<usize, fn(A) -> R>(address) };
             Ok(f(args.value()?))
+        }
+
+        fn describe(describer: &mut Describer<'_>) {
+            describer.skip::<u64>();
+            describer.value("argument", |bytes| (&Shown::<A>::NEW).show(bytes));
         }
     }
 

@@ -185,9 +185,7 @@ fn of_signal(facts: &Facts<'_>, number: i32, evidence: &mut Vec<String>) -> Caus
                 evidence.extend(facts.memory.iter().cloned());
                 return Cause::OutOfMemory;
             }
-            if facts.failed_start.is_none() || evidence.is_empty() {
-                evidence.push("the kernel tells nobody who sends SIGKILL; no sign that memory ran out".into());
-            }
+            evidence.push("the kernel tells nobody who sends SIGKILL; no sign that memory ran out".into());
             Cause::Killed { by: None }
         }
         _ => {

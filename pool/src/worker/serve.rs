@@ -80,13 +80,13 @@ impl Worker {
             // A processor that went away since is no reason not to work.
             let _ = process::pin_to_cpu(cpu);
         }
-        process::set_process_name(&format!("ndpool {}", welcome.slot));
         let (mapping, start) = map_shared(&welcome.board)?;
         let board = Arc::new(Board::new(mapping, start, welcome.n_workers));
         install_hook(Arc::clone(&board), welcome.slot);
         let _ = BOARD.set((Arc::clone(&board), welcome.slot));
         // Without it, a record of this worker's end says less.
         let _ = crash::note_signals(note_signal);
+        process::set_process_name(&format!("ndpool {}", welcome.slot));
         let mut cache = Cache::new();
         let spill = cache.segment(&welcome.spill, Access::Stage)?;
         Ok(Self {

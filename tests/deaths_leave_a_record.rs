@@ -8,13 +8,14 @@
 use ndarray::prelude::*;
 use ndpool::merge::Sum;
 use ndpool::{Block, Cause, Death, ErrorKind, Fate, Pool, Sender, Stderr, WorkerExit, task};
-use ndpool_tests::{Gate, Killer, Run, kill, wait_until, watchdog};
+use ndpool_tests::{Actor, Gate, Killer, Run, kill, role, wait_until, watchdog};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 /// How a task ends.
@@ -314,6 +315,112 @@ fn a_thread_that_a_task_left_behind_is_told_from_the_task() {
     assert_eq!((&deaths[0].exit, &deaths[0].cause), (&WorkerExit::Code(0), &Cause::Exit));
     assert!(deaths[0].block.is_none() && deaths[0].n_begun == 1, "{}", deaths[0]);
     assert!(deaths[0].evidence[0].contains("while no task was running"), "{}", deaths[0]);
+}
+
+#[ndpool::test]
+fn a_stack_of_native_code_is_told_by_its_pointer() {
+    /// Overflows the stack of a thread that the runtime does not know, which has an alternate stack all the same.
+    #[task]
+    fn overflows_without_rust() {
+        extern "C" fn body(_: *mut libc::c_void) -> *mut libc::c_void {
+            let alternate = Box::leak(vec![0_u8; 1 << 16].into_boxed_slice());
+            let stack = libc::stack_t { ss_sp: alternate.as_mut_ptr().cast(), ss_flags: 0, ss_size: alternate.len() };
+            // SAFETY: the memory is leaked, so it stays, and nobody else uses it.
+            unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) };
+            black_box(overflow(0));
+            std::ptr::null_mut()
+        }
+        let mut thread = std::mem::MaybeUninit::uninit();
+        // SAFETY: the thread's body is a function, and its number is written to memory of its type.
+        unsafe { libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), body, std::ptr::null_mut()) };
+        // SAFETY: the thread was just made.
+        unsafe { libc::pthread_join(thread.assume_init(), std::ptr::null_mut()) };
+    }
+    let _watchdog = watchdog();
+    let pool = pool(1);
+    let error = pool.run(overflows_without_rust().attempts(1)).unwrap_err();
+    let death = error.death().unwrap();
+    assert_eq!((death.exit.signal_name(), &death.cause), (Some("SIGSEGV"), &Cause::StackOverflow), "{death}");
+    assert!(death.evidence[0].contains("next to the stack pointer"), "{death}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("recursion")), "{error}");
+}
+
+#[ndpool::test]
+fn who_is_waited_for_by_others_still_has_a_cause() {
+    const TEST: &str = "who_is_waited_for_by_others_still_has_a_cause";
+    let _watchdog = watchdog();
+    if role().is_some() {
+        // The kernel then keeps no status of children that end.
+        // SAFETY: ignoring a signal runs no code.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        let pool = pool(2);
+        let error = pool.run(alone(Some(End::NullPointer)).attempts(1)).unwrap_err();
+        let death = error.death().unwrap();
+        assert_eq!((&death.exit, &death.cause), (&WorkerExit::Unknown, &Cause::InvalidAccess), "{death}");
+        assert!(death.evidence[0].contains("somebody else waited"), "{death}");
+        assert!(kill(pool.worker_pids()[0]));
+        assert_eq!(wait_for_deaths(&pool, 2)[1].cause, Cause::Unknown);
+        assert_eq!(pool.run(alone(None)).unwrap(), 7);
+        return;
+    }
+    let supervisor = Actor::start(TEST, "supervisor");
+    let (text, status) = supervisor.let_go();
+    assert!(status.success(), "{text}");
+}
+
+#[ndpool::test]
+fn whoever_listens_to_events_is_told() {
+    use tracing::field::{Field, Visit};
+    use tracing::{Event, Level, Metadata, Subscriber, span};
+
+    static EVENTS: Mutex<Vec<BTreeMap<&'static str, String>>> = Mutex::new(Vec::new());
+    struct Listener;
+    struct Fields(BTreeMap<&'static str, String>);
+    impl Visit for Fields {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            self.0.insert(field.name(), format!("{value:?}"));
+        }
+    }
+    impl Subscriber for Listener {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= Level::WARN
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let mut fields = Fields(BTreeMap::new());
+            event.record(&mut fields);
+            EVENTS.lock().unwrap().push(fields.0);
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    let _watchdog = watchdog();
+    tracing::subscriber::set_global_default(Listener).unwrap();
+    let pool = pool(1);
+    let error = pool.run(alone(Some(End::Exit(9))).attempts(1)).unwrap_err();
+    let pid = error.death().unwrap().pid.unwrap().to_string();
+    // Tests of other pools run beside this one.
+    let is_ours = |event: &BTreeMap<_, _>| event.get("pid") == Some(&pid);
+    wait_until(|| EVENTS.lock().unwrap().iter().any(is_ours));
+    let events = EVENTS.lock().unwrap();
+    let event = events.iter().find(|event| is_ours(event)).unwrap();
+    for (field, value) in [
+        ("worker", "0"),
+        ("message", "a worker died"),
+        ("exit", "exited with code 9"),
+        ("cause", "called exit"),
+        ("block", "0"),
+        ("attempt", "0"),
+        ("task", "\"deaths_leave_a_record::alone\""),
+        ("arguments", "\"end = Some(Exit(9))\""),
+    ] {
+        assert_eq!(event.get(field).map(String::as_str), Some(value), "{field} of {event:?}");
+    }
 }
 
 #[ndpool::test]

@@ -381,7 +381,7 @@ impl Actor<'_> {
     fn memory_evidence(&self, process: &Process, exit: &WorkerExit) -> Vec<String> {
         let n_pending = self.core.n_unburied_but(self.index);
         let mut kills = self.core.kills.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(exit, WorkerExit::Signal { number: libc::SIGKILL, .. }) {
+        if !matches!(exit, WorkerExit::Signal { number: libc::SIGKILL, .. } | WorkerExit::Unknown) {
             kills.note(&process.kill_counters, n_pending);
             return Vec::new();
         }

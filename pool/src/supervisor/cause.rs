@@ -57,6 +57,10 @@ pub(super) fn diagnose(facts: &Facts<'_>) -> (Cause, Vec<String>) {
             match (facts.farewell, facts.signal) {
                 (Some(_), _) => of_code(facts, crate::control::EXIT_CANNOT_SERVE, &mut evidence),
                 (None, Some(signal)) => of_signal(facts, signal.number, &mut evidence),
+                (None, None) if !facts.memory.is_empty() => {
+                    evidence.extend(facts.memory.iter().cloned());
+                    Cause::OutOfMemory
+                }
                 (None, None) if facts.failed_start.is_some() => Cause::DidNotStart,
                 (None, None) => Cause::Unknown,
             }
@@ -316,7 +320,8 @@ mod tests {
         check(signal(libc::SIGTERM), &|f| f.signal = Some(note(libc::SIGTERM, 0, 0)), killed(0));
         check(signal(libc::SIGTERM), &|f| f.signal = Some(note(libc::SIGTERM, 0, 9)), killed(9));
         check(signal(libc::SIGTERM), &|f| f.signal = Some(note(libc::SIGHUP, 0, 9)), Cause::Killed { by: None });
-        check(signal(libc::SIGKILL), &|f| f.farewell = Some(Farewell::SupervisorLost), Cause::SupervisorLost);
+        let lost = |f: &mut Facts<'_>| f.farewell = Some(Farewell::SupervisorLost);
+        check(signal(libc::SIGKILL), &lost, Cause::SupervisorLost);
         check(signal(64), &|_| {}, Cause::Killed { by: None });
         check(WorkerExit::Code(0), &|_| {}, Cause::Exit);
         check(WorkerExit::Code(0), &|f| f.is_in_task = false, Cause::Exit);
@@ -328,6 +333,7 @@ mod tests {
         check(WorkerExit::Code(101), &|f| f.failed_start = Some("it ended"), Cause::DidNotStart);
         check(WorkerExit::NeverStarted, &|f| f.failed_start = Some("no such file"), Cause::DidNotStart);
         check(WorkerExit::Unknown, &|_| {}, Cause::Unknown);
+        check(WorkerExit::Unknown, &|f| f.memory = memory, Cause::OutOfMemory);
         check(WorkerExit::Unknown, &|f| f.signal = fault(libc::SIGSEGV), Cause::InvalidAccess);
         check(WorkerExit::TimedOut(Duration::from_secs(1)), &|_| {}, Cause::BlockTimeout);
         check(WorkerExit::PastDeadline, &|_| {}, Cause::Deadline);

@@ -40,7 +40,8 @@ impl End {
             // Beyond the half of the address space that processes have.
             Self::WildPointer => write_to(std::ptr::without_provenance_mut(0xdead_beef_dead_beef)),
             Self::ShortFile => {
-                let file = nix::sys::memfd::memfd_create("short", nix::sys::memfd::MFdFlags::empty()).unwrap();
+                let file =
+                    nix::sys::memfd::memfd_create("short", nix::sys::memfd::MFdFlags::empty()).unwrap();
                 // SAFETY: a new mapping at a place of the kernel's choice. It has no memory behind it, which is the point.
                 let start = unsafe {
                     let (length, protection) = (4096, libc::PROT_READ | libc::PROT_WRITE);
@@ -111,7 +112,14 @@ fn overflow(depth: u64) -> u64 {
 struct Opaque(u16);
 
 #[task]
-fn ends(end: End, label: &str, opaque: Opaque, block: &Block, x: ArrayView2<f32>, #[out] mut y: ArrayViewMut1<i64>) {
+fn ends(
+    end: End,
+    label: &str,
+    opaque: Opaque,
+    block: &Block,
+    x: ArrayView2<f32>,
+    #[out] mut y: ArrayViewMut1<i64>,
+) {
     let _ = (label, opaque.0, x.len());
     y.fill(1);
     if block.index() == 2 {
@@ -275,13 +283,19 @@ fn a_signal_to_itself_and_an_exit_are_the_tasks_own_doing() {
     let _watchdog = watchdog();
     for signal in [Signal::SIGFPE, Signal::SIGILL, Signal::SIGTERM, Signal::SIGSEGV, Signal::SIGUSR2] {
         let death = death_of(End::Raise(signal as i32));
-        assert_eq!((death.exit.signal_name(), &death.cause), (Some(signal.as_str()), &Cause::Signal), "{death}");
+        assert_eq!(
+            (death.exit.signal_name(), &death.cause),
+            (Some(signal.as_str()), &Cause::Signal),
+            "{death}"
+        );
         assert!(death.evidence[0].contains("to itself"), "{death}");
     }
     for code in [0, 3, 71, 255] {
         let death = death_of(End::Exit(code));
         assert_eq!((&death.exit, &death.cause), (&WorkerExit::Code(code), &Cause::Exit), "{death}");
-        assert!(death.evidence[0].contains(&format!("the task, or something that it called, ended the process with exit({code})")));
+        assert!(death.evidence[0].contains(&format!(
+            "the task, or something that it called, ended the process with exit({code})"
+        )));
     }
 }
 
@@ -324,7 +338,8 @@ fn a_stack_of_native_code_is_told_by_its_pointer() {
     fn overflows_without_rust() {
         extern "C" fn body(_: *mut libc::c_void) -> *mut libc::c_void {
             let alternate = Box::leak(vec![0_u8; 1 << 16].into_boxed_slice());
-            let stack = libc::stack_t { ss_sp: alternate.as_mut_ptr().cast(), ss_flags: 0, ss_size: alternate.len() };
+            let stack =
+                libc::stack_t { ss_sp: alternate.as_mut_ptr().cast(), ss_flags: 0, ss_size: alternate.len() };
             // SAFETY: the memory is leaked, so it stays, and nobody else uses it.
             unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) };
             black_box(overflow(0));
@@ -464,14 +479,18 @@ fn a_block_is_recorded_with_its_arguments_and_arrays() {
         assert_eq!(arguments[1], format!("label = \"{}…", "x".repeat(79)));
         assert_eq!(arguments[2], "opaque = (deaths_leave_a_record::Opaque, 2 bytes)");
         let [of_x, of_y] = block.arrays.as_slice() else { panic!("{death}") };
-        assert_eq!((of_x.name.as_deref(), &*of_x.shape, &*of_x.dtype), (Some("x"), [2, 3].as_slice(), "float32"));
+        assert_eq!(
+            (of_x.name.as_deref(), &*of_x.shape, &*of_x.dtype),
+            (Some("x"), [2, 3].as_slice(), "float32")
+        );
         assert_eq!((of_x.n_bytes, &*of_x.access, &*of_y.access), (24, "read", "out"));
         assert!(of_x.segment.contains(&x.segment_name()), "{death}");
         assert_eq!((of_y.name.as_deref(), &*of_y.shape, of_y.n_bytes), (Some("y"), [2].as_slice(), 16));
     }
     assert_eq!(error.death(), Some(&*deaths[1]));
     // Calls of a map each have their own.
-    let results: Vec<_> = pool.map((0..40).map(|i| alone((i == 17).then_some(End::Exit(i))).attempts(1))).collect();
+    let results: Vec<_> =
+        pool.map((0..40).map(|i| alone((i == 17).then_some(End::Exit(i))).attempts(1))).collect();
     assert!(results.iter().enumerate().all(|(i, result)| result.is_ok() == (i != 17)));
     let death = results[17].as_ref().unwrap_err().death().unwrap();
     assert_eq!(death.block.as_ref().unwrap().arguments[0].text, "Some(Exit(17))");
@@ -501,7 +520,9 @@ fn an_argument_that_cannot_be_shown_harms_nothing() {
     assert_eq!(text[1].to_string(), "big = (alloc::vec::Vec<u8>, not shown)");
     assert_eq!(pool.run(dies_of(Shy, Vec::new())).unwrap(), 0);
     // A function without a macro has no names, and a generic one no `Debug`.
-    let error = pool.run(ndpool::call(|code: i32| std::process::exit(code), 5).then(|()| ()).attempts(1)).unwrap_err();
+    let error = pool
+        .run(ndpool::call(|code: i32| std::process::exit(code), 5).then(|()| ()).attempts(1))
+        .unwrap_err();
     let text = &error.death().unwrap().block.as_ref().unwrap().arguments;
     assert_eq!(text[0].to_string(), "argument = (i32, 1 byte)");
 }
@@ -560,7 +581,12 @@ fn deaths_at_the_start_are_recorded_too() {
     assert!(kill(pool.worker_pids()[0]));
     let deaths = wait_for_deaths(&pool, 3);
     assert_eq!(deaths[0].cause, Cause::Killed { by: None });
-    assert_eq!((&deaths[1].exit, &deaths[1].cause), (&WorkerExit::Code(127), &Cause::DidNotStart), "{}", deaths[1]);
+    assert_eq!(
+        (&deaths[1].exit, &deaths[1].cause),
+        (&WorkerExit::Code(127), &Cause::DidNotStart),
+        "{}",
+        deaths[1]
+    );
     assert_eq!(deaths[1].stderr, ["cannot find libfoo"]);
     assert!(deaths[1].pid.is_some() && deaths[1].block.is_none());
     std::fs::remove_file(&script.0).unwrap();

@@ -7,7 +7,9 @@
 
 use ndarray::prelude::*;
 use ndpool::{Block, Cause, ErrorKind, Fate, Pool, Stderr, task};
-use ndpool_tests::{Actor, MemoryGroup, Run, is_alive, kill, role, say, wait_to_be_told, wait_until, watchdog};
+use ndpool_tests::{
+    Actor, MemoryGroup, Run, is_alive, kill, role, say, wait_to_be_told, wait_until, watchdog,
+};
 use std::hint::black_box;
 
 const MIB: u64 = 1 << 20;
@@ -69,7 +71,11 @@ fn a_worker_killed_by_the_memory_controller_is_told_with_the_evidence() {
         let deaths = pool.deaths();
         assert_eq!(deaths.len(), 3);
         for (i, death) in deaths.iter().enumerate() {
-            assert_eq!((&death.cause, death.exit.signal_name()), (&Cause::OutOfMemory, Some("SIGKILL")), "{death}");
+            assert_eq!(
+                (&death.cause, death.exit.signal_name()),
+                (&Cause::OutOfMemory, Some("SIGKILL")),
+                "{death}"
+            );
             assert!(death.evidence[0].contains("has just killed a process for want of memory"), "{death}");
             assert!(death.evidence[0].contains("limit of 256 MiB"), "{death}");
             let fate = if i == 1 { Fate::GivenUp } else { Fate::RunAgain };

@@ -29,7 +29,8 @@ impl MemoryGroup {
             let _ = fs::write(root.join("cgroup.subtree_control"), "+memory");
         }
         let directory = root.join(name);
-        fs::create_dir(&directory).map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
+        fs::create_dir(&directory)
+            .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
         let group = Self { directory, is_version_2 };
         let (limit, swap) = if is_version_2 {
             ("memory.max", ("memory.swap.max", 0))
@@ -77,7 +78,9 @@ impl MemoryGroup {
 impl Drop for MemoryGroup {
     fn drop(&mut self) {
         // Refused as long as somebody is in it; a process that was just killed may take a moment to leave.
-        while fs::remove_dir(&self.directory).is_err_and(|error| error.raw_os_error() == Some(nix::libc::EBUSY)) {
+        while fs::remove_dir(&self.directory)
+            .is_err_and(|error| error.raw_os_error() == Some(nix::libc::EBUSY))
+        {
             if !self.processes().iter().all(|&pid| !crate::is_alive(pid)) {
                 break;
             }

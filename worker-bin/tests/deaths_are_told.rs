@@ -14,9 +14,11 @@ use support::{Files, ndpool, stderr, stdout};
 /// A worker that serves the tool with this process identifier.
 fn worker_of(tool: u32) -> Option<i32> {
     let threads = std::fs::read_dir(format!("/proc/{tool}/task")).ok()?;
-    let children = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
-    let children: Vec<i32> =
-        children.flat_map(|text| text.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect();
+    let children =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
+    let children: Vec<i32> = children
+        .flat_map(|text| text.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect();
     children.into_iter().find(|pid| {
         std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "ndpool 0")
     })

@@ -6,8 +6,8 @@
 use super::core::{Core, Slot};
 use super::handshake::{self, Reception};
 use super::lifecycle::{Action, Event, Lifecycle};
-use super::stderr::Lines;
 use super::postmortem::{self, Remains};
+use super::stderr::Lines;
 use super::{oom, spawn, sweep};
 use crate::control::{EXIT_CANNOT_SERVE, Hello, ToWorker, Welcome};
 use crate::error::{Death, Error, ErrorKind, Result, WorkerExit};
@@ -18,8 +18,8 @@ use crate::sys::process::{Ended, ProcessHandle, peak_resident_bytes, wait_readab
 use ipc_channel::ipc::IpcSender;
 use nix::sys::signal::Signal;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The process that a slot has at the moment.
@@ -366,7 +366,8 @@ impl Actor<'_> {
             stderr,
             failed_start: if let End::FailedStart(what) = end { Some(what) } else { None },
             memory,
-            peak_resident_bytes: peak.filter(|&bytes| process.inherited_peak.is_some_and(|mark| bytes > mark)),
+            peak_resident_bytes: peak
+                .filter(|&bytes| process.inherited_peak.is_some_and(|mark| bytes > mark)),
         };
         let death = postmortem::examine(self.core, self.index, remains);
         if is_death {

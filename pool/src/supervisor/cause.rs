@@ -29,7 +29,11 @@ pub(super) struct Facts<'f> {
 impl Facts<'_> {
     /// Why the worker said that it ends.
     fn own_words(&self) -> String {
-        if self.last_words.is_empty() { "it did not say why".into() } else { format!("it said: {}", self.last_words) }
+        if self.last_words.is_empty() {
+            "it did not say why".into()
+        } else {
+            format!("it said: {}", self.last_words)
+        }
     }
 }
 
@@ -97,7 +101,9 @@ fn of_code(facts: &Facts<'_>, code: i32, evidence: &mut Vec<String>) -> Cause {
     evidence.push(if facts.is_in_task {
         format!("the task, or something that it called, ended the process with exit({code})")
     } else {
-        format!("exit({code}) while no task was running: by a thread that a task had started, or by a destructor")
+        format!(
+            "exit({code}) while no task was running: by a thread that a task had started, or by a destructor"
+        )
     });
     Cause::Exit
 }
@@ -135,17 +141,24 @@ fn of_signal(facts: &Facts<'_>, number: i32, evidence: &mut Vec<String>) -> Caus
     let at = note.map(|note| format!(" at address {:#x}", note.address)).unwrap_or_default();
     match number {
         libc::SIGSEGV if note.is_some_and(|note| note.is_near_stack()) => {
-            evidence.push(format!("{name}{at}, next to the stack pointer {:#x}", note.map_or(0, |note| note.stack)));
+            evidence.push(format!(
+                "{name}{at}, next to the stack pointer {:#x}",
+                note.map_or(0, |note| note.stack)
+            ));
             Cause::StackOverflow
         }
         libc::SIGSEGV => {
             evidence.push(match note {
-                Some(note) if note.code == SI_KERNEL => format!("{name}: an address that no process can have"),
+                Some(note) if note.code == SI_KERNEL => {
+                    format!("{name}: an address that no process can have")
+                }
                 Some(note) if note.address < 4096 => format!("{name}{at}: a null pointer"),
                 Some(_) => format!("{name}{at}"),
                 // The handler is there from before the first block on.
                 None if facts.n_begun > 0 => {
-                    format!("{name}; no handler came to run, as when a thread of native code overflows its stack")
+                    format!(
+                        "{name}; no handler came to run, as when a thread of native code overflows its stack"
+                    )
                 }
                 None => name,
             });
@@ -319,7 +332,11 @@ mod tests {
         check(signal(libc::SIGTERM), &|f| f.memory = memory, Cause::Killed { by: None });
         check(signal(libc::SIGTERM), &|f| f.signal = Some(note(libc::SIGTERM, 0, 0)), killed(0));
         check(signal(libc::SIGTERM), &|f| f.signal = Some(note(libc::SIGTERM, 0, 9)), killed(9));
-        check(signal(libc::SIGTERM), &|f| f.signal = Some(note(libc::SIGHUP, 0, 9)), Cause::Killed { by: None });
+        check(
+            signal(libc::SIGTERM),
+            &|f| f.signal = Some(note(libc::SIGHUP, 0, 9)),
+            Cause::Killed { by: None },
+        );
         let lost = |f: &mut Facts<'_>| f.farewell = Some(Farewell::SupervisorLost);
         check(signal(libc::SIGKILL), &lost, Cause::SupervisorLost);
         check(signal(64), &|_| {}, Cause::Killed { by: None });

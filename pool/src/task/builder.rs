@@ -1,8 +1,8 @@
 //! Putting a call together: what the macro's constructors do, for use by hand too.
 
 use super::args::Args;
-use super::describe::{ByName, Describer, Shown};
 use super::call::{ArrayParam, Call, CallOptions, CallSpec, Collected, ParamSource};
+use super::describe::{ByName, Describer, Shown};
 use super::failure::{FailureKind, TaskError};
 use super::function::{Task, Vtable};
 use super::merge::{Merge, Tree};

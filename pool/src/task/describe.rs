@@ -56,7 +56,8 @@ impl<'b> Describer<'b> {
         if self.values.is_empty() && n_values > 0 {
             let s = if n_values == 1 { "" } else { "s" };
             let size = self.bytes.map(|bytes| format!(", {} bytes", bytes.len())).unwrap_or_default();
-            self.values.push(Argument { name: "values".into(), text: format!("({n_values} value{s}{size})") });
+            self.values
+                .push(Argument { name: "values".into(), text: format!("({n_values} value{s}{size})") });
         }
     }
 }

@@ -6,8 +6,8 @@
 use super::core::{Core, GivenUp, Slot};
 use super::handshake::{self, Reception};
 use super::lifecycle::{Action, Event, Lifecycle};
-use super::stderr::Lines;
 use super::postmortem::{self, Remains};
+use super::stderr::Lines;
 use super::{memory, oom, spawn, sweep};
 use crate::control::{EXIT_CANNOT_SERVE, Hello, ToWorker, Welcome};
 use crate::error::{Death, Error, ErrorKind, Result, WorkerExit};
@@ -19,8 +19,8 @@ use crate::sys::process::{Ended, ProcessHandle, peak_resident_bytes, wait_readab
 use ipc_channel::ipc::IpcSender;
 use nix::sys::signal::Signal;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The process that a slot has at the moment.
@@ -388,7 +388,8 @@ impl Actor<'_> {
             stderr,
             failed_start: if let End::FailedStart(what) = end { Some(what) } else { None },
             memory,
-            peak_resident_bytes: peak.filter(|&bytes| process.inherited_peak.is_some_and(|mark| bytes > mark)),
+            peak_resident_bytes: peak
+                .filter(|&bytes| process.inherited_peak.is_some_and(|mark| bytes > mark)),
         };
         let death = postmortem::examine(self.core, self.index, remains);
         if is_death {
@@ -403,7 +404,7 @@ impl Actor<'_> {
     fn memory_evidence(&self, process: &Process, exit: &WorkerExit) -> Vec<String> {
         let n_pending = self.core.n_unburied_but(self.index);
         let mut kills = self.core.kills.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(exit, WorkerExit::Signal { number: libc::SIGKILL, .. }) {
+        if !matches!(exit, WorkerExit::Signal { number: libc::SIGKILL, .. } | WorkerExit::Unknown) {
             kills.note(&process.kill_counters, n_pending);
             return Vec::new();
         }

@@ -107,7 +107,9 @@ pub(crate) fn note_signals(note: fn(&SignalNote)) -> io::Result<()> {
     let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK | SaFlags::SA_RESTART;
     let action = SigAction::new(SigHandler::SigAction(handle), flags, SigSet::empty());
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for (signal, is_fault) in FAULTS.map(|signal| (signal, true)).into_iter().chain(SENT.map(|signal| (signal, false))) {
+    for (signal, is_fault) in
+        FAULTS.map(|signal| (signal, true)).into_iter().chain(SENT.map(|signal| (signal, false)))
+    {
         // SAFETY: the default action runs no code of ours; it is in place for the moment that it takes to look.
         let before = unsafe { sigaction(signal, &default) }?;
         let is_ours_to_note = is_fault || matches!(before.handler(), SigHandler::SigDfl);

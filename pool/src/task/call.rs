@@ -264,7 +264,7 @@ impl<'a, R: 'a> Call<'a, R> {
     }
 
     /// Workers that a block may kill, or time-outs that it may have, before it is given up; 3 by default, at
-    /// most 31. Deaths that come from outside the task are not counted.
+    /// most 31. Deaths that come from outside the task are not counted; being killed for want of memory is.
     pub fn attempts(mut self, n: u32) -> Self {
         if n == 0 || n > MAX_ATTEMPTS {
             return self.fail(format!("attempts({n}): from 1 to {MAX_ATTEMPTS} are possible"));

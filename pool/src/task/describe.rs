@@ -40,6 +40,12 @@ impl<'b> Describer<'b> {
         self.values.push(Argument { name: name.to_owned(), text });
     }
 
+    /// Passes over a value that is none of the user's.
+    pub(crate) fn skip<T: DeserializeOwned>(&mut self) {
+        // What cannot be read is said of the next one.
+        let _ = take::<T>(&mut self.bytes);
+    }
+
     /// The next array.
     pub fn array(&mut self, name: &'static str) {
         self.arrays.push(name);
@@ -50,7 +56,8 @@ impl<'b> Describer<'b> {
         if self.values.is_empty() && n_values > 0 {
             let s = if n_values == 1 { "" } else { "s" };
             let size = self.bytes.map(|bytes| format!(", {} bytes", bytes.len())).unwrap_or_default();
-            self.values.push(Argument { name: "values".into(), text: format!("({n_values} value{s}{size})") });
+            self.values
+                .push(Argument { name: "values".into(), text: format!("({n_values} value{s}{size})") });
         }
     }
 }
@@ -88,6 +95,7 @@ pub trait ByName {
 impl<T: DeserializeOwned> ByName for &Shown<T> {
     fn show(&self, bytes: &mut Option<&[u8]>) -> String {
         match take::<T>(bytes) {
+            Ok((_, 1)) => format!("({}, 1 byte)", type_name::<T>()),
             Ok((_, len)) => format!("({}, {len} bytes)", type_name::<T>()),
             Err(text) => text,
         }
@@ -194,6 +202,6 @@ mod tests {
         fn show<T: DeserializeOwned>(bytes: &[u8]) -> String {
             (&Shown::<T>::NEW).show(&mut Some(bytes))
         }
-        assert_eq!(show::<u8>(&[5]), "(u8, 1 bytes)");
+        assert_eq!(show::<u8>(&[5]), "(u8, 1 byte)");
     }
 }

@@ -91,7 +91,6 @@ impl Worker {
             // The supervisor measures too. Twice as much, since reserved memory that nobody uses counts here.
             let _ = memory::limit_growth(limit.saturating_mul(2));
         }
-        process::set_process_name(&format!("ndpool {}", welcome.slot));
         let (mapping, start) = map_shared(&welcome.board)?;
         kill_point!("worker.board_mapped");
         let board = Arc::new(Board::new(mapping, start, welcome.n_workers));
@@ -99,6 +98,7 @@ impl Worker {
         let _ = BOARD.set((Arc::clone(&board), welcome.slot));
         // Without it, a record of this worker's end says less.
         let _ = crash::note_signals(note_signal);
+        process::set_process_name(&format!("ndpool {}", welcome.slot));
         let mut cache = Cache::new();
         let spill = cache.segment(&welcome.spill, Access::Stage)?;
         kill_point!("worker.spill_mapped");

@@ -46,7 +46,9 @@ pub(super) fn watch_supervisor(supervisor: u32, id: RunId, directories: Vec<Path
     spawn("watch", move || {
         loop {
             match process::wait_readable(&[handle.as_poll_fd()], None) {
-                Ok(ready) if ready[0] => reap_and_end("the supervisor's process has ended", PATIENCE_AFTER_END),
+                Ok(ready) if ready[0] => {
+                    reap_and_end("the supervisor's process has ended", PATIENCE_AFTER_END)
+                }
                 Ok(_) => {}
                 // Without a way to watch, a worker could outlive its supervisor.
                 Err(error) => {

@@ -292,12 +292,22 @@ fn label_of(spec: &CallSpec) -> Cow<'static, str> {
 }
 
 /// Whether a block may have been left with some rows new and some old.
-pub(super) fn may_be_torn(job: &JobRecord, state: &JobState, block: usize, word: BlockWord) -> bool {
+pub(super) fn may_be_torn(
+    job: &JobRecord,
+    state: &JobState,
+    arena: &OwnedArena,
+    block: usize,
+    word: BlockWord,
+) -> bool {
     let death = state.deaths.get(&block);
     if death.is_some_and(|death| death.is_half_written) {
         return true;
     }
+    if !job.descriptor.arrays.iter().any(|array| array.mode == Mode::Out) {
+        return false;
+    }
     let began = death.is_some_and(|death| death.had_begun);
     let ran = word.state() == State::Failed && state.final_death(block).is_none();
-    job.descriptor.arrays.iter().any(|array| array.mode == Mode::Out) && (began || ran)
+    let plan = arena.arena.plan();
+    began || ran || plan.is_ok_and(|plan| arena.arena.was_given_back(&plan, block, job.sequence))
 }

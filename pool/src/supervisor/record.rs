@@ -35,6 +35,7 @@ pub(crate) struct JobRecord {
     pub(super) attempts: u32,
     pub(super) block_timeout: Option<Duration>,
     pub(super) deadline: Option<Duration>,
+    pub(super) cancel_grace: Duration,
     pub(super) state: Mutex<JobState>,
     /// Set after everything else that ending a job does.
     pub(super) ended: AtomicBool,
@@ -60,6 +61,8 @@ pub(super) struct JobState {
     pub(super) observed: HashMap<usize, (BlockWord, Duration)>,
     /// Time on the monitor's clock since the job was published.
     pub(super) age: Option<Duration>,
+    /// Time on the monitor's clock since the job was cancelled while blocks of it ran.
+    pub(super) cancelled_for: Option<Duration>,
     pub(super) waker: Option<Waker>,
 }
 
@@ -199,6 +202,7 @@ impl JobRecord {
             attempts: options.attempts,
             block_timeout: options.block_timeout,
             deadline: options.deadline,
+            cancel_grace: options.cancel_grace.unwrap_or(core.config.cancel_grace),
             state: Mutex::new(JobState {
                 phase: Phase::Queued { arguments, table },
                 sources,
@@ -208,6 +212,7 @@ impl JobRecord {
                 deaths: HashMap::new(),
                 observed: HashMap::new(),
                 age: None,
+                cancelled_for: None,
                 waker: None,
             }),
             ended: AtomicBool::new(false),

@@ -46,7 +46,7 @@ fn blame(exit: &WorkerExit, had_begun: bool) -> Blame {
         ]
         .iter()
         .any(|&signal| signal as i32 == *number),
-        WorkerExit::Unknown => false,
+        WorkerExit::Unknown | WorkerExit::Cancelled(_) => false,
     };
     if is_own_doing && had_begun { Blame::Block } else { Blame::Outside }
 }
@@ -134,6 +134,8 @@ fn sweep_job(
         let mut death = describe(word);
         let is_past_deadline = matches!(death.exit, WorkerExit::PastDeadline);
         let next = match blame(&death.exit, death.had_begun) {
+            // It will not be run again.
+            _ if matches!(death.exit, WorkerExit::Cancelled(_)) => word,
             Blame::Block => word.charge(),
             Blame::Outside => word.charge_external(),
         };

@@ -86,6 +86,8 @@ pub enum WorkerExit {
     TimedOut(Duration),
     /// The pool killed it because the job's deadline passed.
     PastDeadline,
+    /// The pool killed it because the job was cancelled and the block did not end within the grace that was left to it.
+    Cancelled(Duration),
     /// It had more memory to itself than [`memory_limit_per_worker`](crate::Builder::memory_limit_per_worker) allows.
     MemoryLimit {
         /// The limit.
@@ -124,8 +126,17 @@ impl fmt::Display for WorkerExit {
             }
             Self::TimedOut(limit) => write!(f, "was killed after the block timeout of {limit:?}"),
             Self::PastDeadline => f.write_str("was killed because the job's deadline passed"),
+            Self::Cancelled(grace) => {
+                write!(
+                    f,
+                    "was killed because its job was cancelled and its block went on for more than {grace:?}"
+                )
+            }
             Self::MemoryLimit { limit_bytes, found_bytes: Some(found) } => {
-                write!(f, "was killed with {found} bytes of memory of its own, over its limit of {limit_bytes}")
+                write!(
+                    f,
+                    "was killed with {found} bytes of memory of its own, over its limit of {limit_bytes}"
+                )
             }
             Self::MemoryLimit { limit_bytes, found_bytes: None } => {
                 write!(f, "aborted when it was refused memory for its limit of {limit_bytes} bytes")

@@ -53,6 +53,10 @@ pub(super) fn diagnose(facts: &Facts<'_>) -> (Cause, Vec<String>) {
             evidence.push("the pool killed it: the job was over its deadline".into());
             Cause::Deadline
         }
+        WorkerExit::Cancelled(grace) => {
+            evidence.push(format!("the pool killed it: its job was cancelled, and its block went on for more than {grace:?}"));
+            Cause::Cancelled
+        }
         WorkerExit::MemoryLimit { limit_bytes, found_bytes } => {
             evidence.push(match found_bytes {
                 Some(found) => format!("the pool killed it: {found} bytes of memory of its own, {limit_bytes} allowed"),
@@ -330,6 +334,7 @@ mod tests {
         check(WorkerExit::Unknown, &|f| f.signal = fault(libc::SIGSEGV), Cause::InvalidAccess);
         check(WorkerExit::TimedOut(Duration::from_secs(1)), &|_| {}, Cause::BlockTimeout);
         check(WorkerExit::PastDeadline, &|_| {}, Cause::Deadline);
+        check(WorkerExit::Cancelled(Duration::ZERO), &|_| {}, Cause::Cancelled);
         check(WorkerExit::MemoryLimit { limit_bytes: 1, found_bytes: Some(2) }, &|_| {}, Cause::MemoryLimit);
         check(WorkerExit::MemoryLimit { limit_bytes: 1, found_bytes: None }, &|_| {}, Cause::MemoryLimit);
     }

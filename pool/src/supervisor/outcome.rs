@@ -122,10 +122,27 @@ impl Core {
     /// Frees what a collected batch holds.
     pub(crate) fn release_ended(&self, job: &JobRecord, arena: OwnedArena) {
         kill_point!("collect.merged");
-        self.free_spills(job, &arena);
+        let has_spilled = self.free_spills(job, &arena);
         kill_point!("collect.spills_freed");
+        if has_spilled {
+            self.widen_windows();
+        }
         self.give_back(arena);
         kill_point!("collect.arena_given_back");
+    }
+
+    /// Space for results has come back: jobs that were short of it go on with all workers.
+    fn widen_windows(&self) {
+        let mut n_wide = 0;
+        for job in self.open_jobs() {
+            if let Phase::Open { arena, .. } = &job.lock().phase {
+                n_wide += usize::from(arena.arena.widen());
+            }
+        }
+        if n_wide > 0 {
+            self.board.request_rescan();
+            self.board.wake(self.config.n_workers);
+        }
     }
 
     /// Throws away the results of a job that has ended.
@@ -157,9 +174,10 @@ impl Core {
         slot.spill.read_at(range.start, bytes)
     }
 
-    /// Gives back the pages of all results that were spilled.
-    fn free_spills(&self, job: &JobRecord, arena: &OwnedArena) {
-        let Ok(plan) = arena.arena.plan() else { return };
+    /// Gives back the pages of all results that were spilled; whether there were any.
+    fn free_spills(&self, job: &JobRecord, arena: &OwnedArena) -> bool {
+        let Ok(plan) = arena.arena.plan() else { return false };
+        let mut has_spilled = false;
         let ledger = job.ledger(arena);
         let state = job.lock();
         let mut inline = Vec::new();
@@ -177,8 +195,10 @@ impl Core {
             {
                 // Pages that stay cost memory until the pool ends, nothing else.
                 let _ = slot.spill.punch(range.start, range.len().next_multiple_of(4096));
+                has_spilled = true;
             }
         }
+        has_spilled
     }
 
     /// What went wrong with a job whose words are all terminal, if anything did.
@@ -192,7 +212,7 @@ impl Core {
             let word = ledger.load(block);
             let set = match word.state() {
                 State::Done => continue,
-                _ if may_be_torn(job, state, block, word) => &mut blocks.torn,
+                _ if may_be_torn(job, state, arena, block, word) => &mut blocks.torn,
                 State::Failed => &mut blocks.failed,
                 _ => &mut blocks.not_run,
             };

@@ -122,6 +122,11 @@ impl Worker {
         self.cache.segment(&self.staging.grown_to(len), Access::Write)
     }
 
+    /// Whether the block in hand is the first of this process.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.n_begun == 1
+    }
+
     fn must_end(&self) -> bool {
         let has_had_enough = self.max_tasks.is_some_and(|max| self.n_begun >= max);
         has_had_enough || self.board.must_retire(self.slot) || MUST_END.load(Ordering::Relaxed)
@@ -228,6 +233,11 @@ impl Worker {
         }
         let arena = Rc::clone(&entry.arena);
         let ledger = arena.ledger(entry.sequence, entry.n_blocks);
+        let window = arena.window();
+        if window.is_some_and(|window| ledger.n_held() >= window) {
+            // Space for results is short. Who holds a block says when it is done.
+            return false;
+        }
         // Before the claim: a sweep punches out what the board says the held block has spilled, and between a claim and a
         // later word on the board that would be the last block's result, which is committed.
         self.spill.begin_block(&self.board);
@@ -253,6 +263,11 @@ impl Worker {
         kill_point!("claim.counted");
         execute(self, entry, &ledger, block, word);
         kill_point!("block.over");
+        if arena.window().is_some() {
+            // Others wait for their turn, asleep or looking at the epoch.
+            self.board.epoch().bump();
+            self.board.wake(1);
+        }
         if let Some((memory, above)) = &self.growth
             && memory.resident_bytes().is_ok_and(|bytes| bytes > *above)
         {

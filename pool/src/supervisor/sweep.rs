@@ -17,10 +17,10 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: &[
     let running = core.board.running(slot);
     let last_words = String::from_utf8_lossy(&core.board.last_words(slot)).into_owned();
     let mut n_freed = 0;
-    let mut touched = Vec::new();
-    for job in core.open_jobs() {
+    let jobs = core.open_jobs();
+    for job in &jobs {
         let mut state = job.lock();
-        let swept = sweep_job(core, slot, &job, &mut state, |word| {
+        n_freed += sweep_job(core, slot, job, &mut state, |word| {
             let had_begun = running == word.with_state(State::Claimed).bits();
             Death {
                 worker: slot,
@@ -33,15 +33,10 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: &[
                 is_half_written: false,
             }
         });
-        n_freed += swept.n_freed;
         let must_cancel = state.abort.is_some();
         if must_cancel && let Phase::Open { arena, .. } = &state.phase {
             // What became free again must not be run: the job was cancelled meanwhile.
             job.ledger(arena).cancel();
-        }
-        drop(state);
-        if swept.n_changed > 0 {
-            touched.push(job);
         }
     }
     core.board.reset_worker(slot);
@@ -50,32 +45,26 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: &[
         core.board.request_rescan();
         core.board.wake(n_freed);
     }
-    if !touched.is_empty() {
-        // Whoever waits for them looks again; jobs that nobody waits for end here.
-        core.board.bell().ring();
-        for job in touched {
-            core.try_end(&job);
-        }
+    // Whoever waits looks again; jobs that nobody waits for end here. Also those of which nothing was held: the worker may
+    // have died after its last commit and before it could ring.
+    core.board.bell().ring();
+    for job in jobs {
+        core.try_end(&job);
     }
 }
 
-#[derive(Default)]
-struct Swept {
-    n_freed: usize,
-    n_changed: usize,
-}
-
+/// Settles the blocks of one job; how many were freed.
 fn sweep_job(
     core: &Core,
     slot: usize,
     job: &JobRecord,
     state: &mut JobState,
     describe: impl Fn(BlockWord) -> Death,
-) -> Swept {
+) -> usize {
     let JobState { phase, deaths, abort, sources, .. } = state;
-    let Phase::Open { arena, .. } = &*phase else { return Swept::default() };
-    let mut swept = Swept::default();
-    swept.n_changed = job.ledger(arena).sweep(slot, |block, word| {
+    let Phase::Open { arena, .. } = &*phase else { return 0 };
+    let mut n_freed = 0;
+    job.ledger(arena).sweep(slot, |block, word| {
         if word.state() == State::Staged {
             return match write_back(&core.slots[slot], job, sources, block) {
                 Ok(()) => {
@@ -98,11 +87,11 @@ fn sweep_job(
         // A later attempt that did not begin tears nothing, but an earlier one may have.
         death.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
         death.is_final = next.state() == State::Failed;
-        swept.n_freed += usize::from(!death.is_final);
+        n_freed += usize::from(!death.is_final);
         deaths.insert(block, death);
         next
     });
-    swept
+    n_freed
 }
 
 /// Gives back what the dead worker had spilled for the block that it held.

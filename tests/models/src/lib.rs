@@ -15,8 +15,8 @@ mod segment;
 mod sys;
 mod world;
 
-// /// Every state that actors with steps and deaths can reach.
-// pub mod explore;
+/// Every state that actors with steps and deaths can reach.
+pub mod explore;
 
 /// Claiming and committing.
 pub mod claim;
@@ -26,10 +26,10 @@ pub mod condemn;
 pub mod crash;
 /// Leases of jobs on rows.
 pub mod lease;
-// /// The run's lease, and what a dead run left.
-// pub mod reaping;
-// /// The file of one array used for the next.
-// pub mod recycling;
+/// The run's lease, and what a dead run left.
+pub mod reaping;
+/// The file of one array used for the next.
+pub mod recycling;
 /// The memory of one job used for the next.
 pub mod reuse;
 /// Sweeping while others claim and cancel.

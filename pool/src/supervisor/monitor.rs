@@ -159,7 +159,8 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) -> bool {
     let mut still_observed = std::collections::HashMap::new();
     for block in state.cursor..job.n_blocks() {
         let word = ledger.load(block);
-        if !matches!(word.state(), State::Claimed | State::Staged) {
+        // A word that is not of this job names nobody whom this job could kill: somebody wrote wildly.
+        if !matches!(word.state(), State::Claimed | State::Staged) || !word.is_of(job.sequence) {
             continue;
         }
         // A limit runs from the first time that this very claim was seen.

@@ -227,7 +227,16 @@ impl Core {
                 Some(death) => lost_block(job, block, death),
                 None => self.block_error(job, arena, block),
             },
-            (None, None) => Self::closing_error(),
+            // Nobody cancelled, and no block failed: words say what no actor writes.
+            (None, None) => Error::new(
+                ErrorKind::Segment,
+                format!(
+                    "{}: the table of blocks is damaged: block {first} is {:?}",
+                    job.label,
+                    ledger.load(first)
+                ),
+            )
+            .with_hint("native code in a task may write outside of its arrays"),
         };
         Some(error.with_blocks(blocks))
     }

@@ -18,10 +18,10 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, death: &Arc<Death>) {
     kill_point!("sweep.begin");
     let running = core.board.running(slot);
     let mut n_freed = 0;
-    let mut touched = Vec::new();
-    for job in core.open_jobs() {
+    let jobs = core.open_jobs();
+    for job in &jobs {
         let mut state = job.lock();
-        let swept = sweep_job(core, slot, &job, &mut state, |word| {
+        n_freed += sweep_job(core, slot, job, &mut state, |word| {
             let had_begun = running == word.with_state(State::Claimed).bits();
             LostWorker {
                 death: Arc::clone(death),
@@ -31,7 +31,6 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, death: &Arc<Death>) {
                 is_half_written: false,
             }
         });
-        n_freed += swept.n_freed;
         let must_cancel = state.abort.is_some();
         if must_cancel && let Phase::Open { arena, .. } = &state.phase {
             // What became free again must not be run: the job was cancelled meanwhile.
@@ -39,9 +38,6 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, death: &Arc<Death>) {
         }
         drop(state);
         kill_point!("sweep.job_swept");
-        if swept.n_changed > 0 {
-            touched.push(job);
-        }
     }
     kill_point!("sweep.jobs_swept");
     core.board.reset_worker(slot);
@@ -53,34 +49,28 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, death: &Arc<Death>) {
         core.board.wake(n_freed);
         kill_point!("sweep.woken");
     }
-    if !touched.is_empty() {
-        // Whoever waits for them looks again; jobs that nobody waits for end here.
-        core.board.bell().ring();
-        kill_point!("sweep.rung");
-        for job in touched {
-            core.try_end(&job);
-        }
-        kill_point!("sweep.ended");
+    // Whoever waits looks again; jobs that nobody waits for end here. Also those of which nothing was held: the worker may
+    // have died after its last commit and before it could ring.
+    core.board.bell().ring();
+    kill_point!("sweep.rung");
+    for job in jobs {
+        core.try_end(&job);
     }
+    kill_point!("sweep.ended");
 }
 
-#[derive(Default)]
-struct Swept {
-    n_freed: usize,
-    n_changed: usize,
-}
-
+/// Settles the blocks of one job; how many were freed.
 fn sweep_job(
     core: &Core,
     slot: usize,
     job: &JobRecord,
     state: &mut JobState,
     describe: impl Fn(BlockWord) -> LostWorker,
-) -> Swept {
+) -> usize {
     let JobState { phase, deaths, abort, sources, .. } = state;
-    let Phase::Open { arena, .. } = &*phase else { return Swept::default() };
-    let mut swept = Swept::default();
-    swept.n_changed = job.ledger(arena).sweep(slot, |block, word| {
+    let Phase::Open { arena, .. } = &*phase else { return 0 };
+    let mut n_freed = 0;
+    job.ledger(arena).sweep(slot, |block, word| {
         if word.state() == State::Staged {
             kill_point!("sweep.staged.begin");
             return match write_back(&core.slots[slot], job, sources, block) {
@@ -106,12 +96,12 @@ fn sweep_job(
         // A later attempt that did not begin tears nothing, but an earlier one may have.
         lost.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
         lost.is_final = next.state() == State::Failed;
-        swept.n_freed += usize::from(!lost.is_final);
+        n_freed += usize::from(!lost.is_final);
         deaths.insert(block, lost);
         kill_point!("sweep.held.judged");
         next
     });
-    swept
+    n_freed
 }
 
 /// Gives back what the dead worker had spilled for the block that it held.

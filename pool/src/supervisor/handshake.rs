@@ -11,7 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::kill_point;
 use crate::sys::process::Wakeup;
 use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
+use nix::unistd::{AccessFlags, access};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 /// A server that one worker may say hello to.
@@ -24,6 +26,7 @@ pub(super) struct Reception {
 impl Reception {
     /// Opens a server; `arrived` wakes the caller when there is a hello to take.
     pub(super) fn open(arrived: Arc<Wakeup>) -> Result<Self> {
+        check_temporary_directory(&std::env::temp_dir())?;
         let (server, socket) = IpcOneShotServer::<Hello>::new().map_err(|error| {
             Error::io("cannot open a socket for a worker to connect to", error)
                 .with_hint(
@@ -70,7 +73,7 @@ impl Reception {
         // closed or about to be. Not even tried, since a connection that fails costs `ipc-channel` a descriptor.
         if !self.has_arrived
             && self.arrivals.try_recv().is_err()
-            && std::path::Path::new(&self.socket).exists()
+            && Path::new(&self.socket).exists()
         {
             drop(IpcSender::<Hello>::connect(self.socket.clone()));
         }
@@ -78,8 +81,28 @@ impl Reception {
     }
 }
 
+/// Looks whether `ipc-channel` can put a socket there. It would panic at a path that is no text, cut off one that is too long, and
+/// lose a descriptor in a directory that it cannot write to.
+fn check_temporary_directory(directory: &Path) -> Result<()> {
+    /// What the kernel takes, but for the zero at the end, less what `ipc-channel` adds: `/.tmpAbCdEf/socket`.
+    const LONGEST: usize = 107 - 18;
+    let what = match directory.to_str() {
+        None => "its path is not UTF-8".to_owned(),
+        Some(path) if path.len() > LONGEST => {
+            format!("its path has {} bytes, and a socket there can have {LONGEST}", path.len())
+        }
+        Some(_) => match access(directory, AccessFlags::W_OK | AccessFlags::X_OK) {
+            Ok(()) => return Ok(()),
+            Err(error) => error.to_string(),
+        },
+    };
+    let message =
+        format!("workers cannot connect to a socket in the directory for temporary files `{}`: {what}", directory.display());
+    Err(Error::new(ErrorKind::Start, message).with_hint("set TMPDIR to another directory, such as /tmp"))
+}
+
 fn remove_socket(socket: &str) {
-    let path = std::path::Path::new(socket);
+    let path = Path::new(socket);
     let _ = std::fs::remove_file(path);
     if let Some(directory) = path.parent() {
         let _ = std::fs::remove_dir(directory);

@@ -1,7 +1,8 @@
 use super::Random;
-use crate::error::WorkerExit;
+use crate::error::{Cause, WorkerExit};
 use crate::job::ledger::{Cursor, Ledger};
 use crate::job::word::{BlockWord, State};
+use crate::supervisor::cause::{Facts, diagnose};
 use crate::supervisor::lifecycle::{Action, Event, Lifecycle};
 use crate::supervisor::verdict::{MAX_EXTERNAL, judge};
 use crate::sys::primitive::AtomicU64;
@@ -353,7 +354,7 @@ impl World {
                 seen[block].external += 1;
             }
             seen[block].past_deadline |= exit == WorkerExit::PastDeadline;
-            let next = judge(word, &exit, had_begun, ATTEMPTS);
+            let next = judge(word, &cause_of(&exit), had_begun, ATTEMPTS);
             n_freed += usize::from(next.state() == State::Free);
             next
         });
@@ -617,6 +618,23 @@ impl World {
         }
         assert_eq!(self.ledger().first_unfinished(0), self.n_blocks(), "a block is held by nobody");
     }
+}
+
+/// What the record of such an end says, with nothing else found.
+fn cause_of(exit: &WorkerExit) -> Cause {
+    let facts = Facts {
+        exit,
+        pid: None,
+        failed_start: None,
+        signal: None,
+        farewell: None,
+        is_in_task: true,
+        n_begun: 1,
+        last_words: "",
+        stderr: &[],
+        memory: &[],
+    };
+    diagnose(&facts).0
 }
 
 fn signal(signal: Signal) -> WorkerExit {

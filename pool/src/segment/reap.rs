@@ -317,7 +317,7 @@ pub(super) fn unlink_segments(directory: &Path, run: RunId) -> io::Result<()> {
 }
 
 /// Removes the socket of a handshake, and its directory if that was made for it alone.
-fn remove_socket(path: &Path) {
+pub(super) fn remove_socket(path: &Path) {
     let is_socket =
         |found: fs::Metadata| found.file_type().is_socket() && found.uid() == host::effective_uid();
     if path.symlink_metadata().is_ok_and(is_socket) {

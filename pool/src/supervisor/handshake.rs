@@ -7,9 +7,11 @@
 use super::core::{Config, Program};
 use crate::control::{Fingerprint, Hello, KnownTask, PROTOCOL};
 use crate::error::{Error, ErrorKind, Result};
+use crate::segment::Run;
 use crate::sys::kill_point;
 use crate::sys::process::Wakeup;
 use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 /// A server that one worker may say hello to.
@@ -20,12 +22,15 @@ pub(super) struct Reception {
 }
 
 impl Reception {
-    /// Opens a server; `arrived` wakes the caller when there is a hello to take.
-    pub(super) fn open(arrived: Arc<Wakeup>) -> Result<Self> {
-        let (server, socket) = IpcOneShotServer::<Hello>::new().map_err(|error| {
-            Error::io("cannot open a socket for a worker to connect to", error)
-                .with_hint("the directory for temporary files (TMPDIR, or /tmp) must be writable")
-        })?;
+    /// Opens a server, whose socket goes with the run; `arrived` wakes the caller when there is a hello to take.
+    pub(super) fn open(run: &Run, arrived: Arc<Wakeup>) -> Result<Self> {
+        let open = || {
+            IpcOneShotServer::<Hello>::new().map_err(|error| {
+                Error::io("cannot open a socket for a worker to connect to", error)
+                    .with_hint("the directory for temporary files (TMPDIR, or /tmp) must be writable")
+            })
+        };
+        let (server, socket) = run.make_socket(open, |(_, socket)| Path::new(socket))?;
         let (sender, arrivals) = mpsc::channel();
         let thread =
             std::thread::Builder::new().name("ndpool hello".into()).stack_size(128 << 10).spawn(move || {
@@ -61,7 +66,7 @@ impl Reception {
         // closed or about to be. Not even tried, since a connection that fails costs `ipc-channel` a descriptor.
         if !self.has_arrived
             && self.arrivals.try_recv().is_err()
-            && std::path::Path::new(&self.socket).exists()
+            && Path::new(&self.socket).exists()
         {
             drop(IpcSender::<Hello>::connect(self.socket.clone()));
         }
@@ -70,7 +75,7 @@ impl Reception {
 }
 
 fn remove_socket(socket: &str) {
-    let path = std::path::Path::new(socket);
+    let path = Path::new(socket);
     let _ = std::fs::remove_file(path);
     if let Some(directory) = path.parent() {
         let _ = std::fs::remove_dir(directory);

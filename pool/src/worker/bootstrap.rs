@@ -16,6 +16,7 @@ use crate::sys::{kill_point, process, signal};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What runs the code that became a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +67,13 @@ pub(super) fn become_worker(host: Host) -> ! {
     }
 }
 
+/// How long a worker that cannot go on waits for news that this is so because its supervisor is gone.
+const PATIENCE_BEFORE_END: Duration = Duration::from_millis(100);
+
 /// Says why there is no worker, where the supervisor reads it.
 pub(super) fn give_up(what: &str) -> ! {
     eprintln!("ndpool: {what}");
+    watch::stay_if_orphaned(PATIENCE_BEFORE_END);
     std::process::exit(EXIT_CANNOT_SERVE);
 }
 

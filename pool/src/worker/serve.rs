@@ -53,6 +53,7 @@ pub(super) fn serve(welcome: &Welcome) -> ! {
     };
     worker.run();
     kill_point!("worker.over");
+    super::watch::stay_if_orphaned(Duration::ZERO);
     // The supervisor asked for it, or the worker has run its share of blocks: not a death.
     std::process::exit(0);
 }

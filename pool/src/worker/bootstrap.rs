@@ -15,6 +15,7 @@ use crate::segment::RunId;
 use crate::sys::{kill_point, process, signal};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,9 +71,14 @@ pub(super) fn become_worker(host: Host) -> ! {
 /// How long a worker that cannot go on waits for news that this is so because its supervisor is gone.
 const PATIENCE_BEFORE_END: Duration = Duration::from_millis(100);
 
+/// Tells the supervisor something. Not by `eprintln`, which panics if the supervisor is gone and its end of the pipe with it.
+pub(super) fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "ndpool: {what}");
+}
+
 /// Says why there is no worker, where the supervisor reads it.
 pub(super) fn give_up(what: &str) -> ! {
-    eprintln!("ndpool: {what}");
+    say(what);
     watch::stay_if_orphaned(PATIENCE_BEFORE_END);
     std::process::exit(EXIT_CANNOT_SERVE);
 }

@@ -76,7 +76,7 @@ pub(super) fn watch_channel(control: IpcReceiver<ToWorker>) {
                 // A worker that was stopped and resumed may find its call interrupted.
                 Err(IpcError::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    eprintln!("ndpool: the control channel ended: {error}");
+                    super::bootstrap::say(&format!("the control channel ended: {error}"));
                     reap_and_end(PATIENCE_AFTER_SILENCE)
                 }
             }

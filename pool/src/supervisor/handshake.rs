@@ -25,10 +25,12 @@ impl Reception {
     /// Opens a server, whose socket goes with the run; `arrived` wakes the caller when there is a hello to take.
     pub(super) fn open(run: &Run, arrived: Arc<Wakeup>) -> Result<Self> {
         let open = || {
-            IpcOneShotServer::<Hello>::new().map_err(|error| {
+            let server = IpcOneShotServer::<Hello>::new().map_err(|error| {
                 Error::io("cannot open a socket for a worker to connect to", error)
                     .with_hint("the directory for temporary files (TMPDIR, or /tmp) must be writable")
-            })
+            })?;
+            check_length(&server.1)?;
+            Ok(server)
         };
         let (server, socket) = run.make_socket(open, |(_, socket)| Path::new(socket))?;
         let (sender, arrivals) = mpsc::channel();
@@ -72,6 +74,22 @@ impl Reception {
         }
         remove_socket(&self.socket);
     }
+}
+
+/// Bytes of the longest path that a socket can have.
+const MAX_PATH_BYTES: usize = 107;
+
+/// Refuses a path that does not fit a socket's address: `ipc-channel` cuts it, and nobody would find the socket to remove it.
+fn check_length(socket: &str) -> Result<()> {
+    if socket.len() <= MAX_PATH_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "the path `{socket}` of a socket for workers has {} bytes; it can have {MAX_PATH_BYTES}",
+        socket.len()
+    );
+    Err(Error::new(ErrorKind::Io, message)
+        .with_hint("let TMPDIR name a directory for temporary files with a shorter path"))
 }
 
 fn remove_socket(socket: &str) {
@@ -131,4 +149,17 @@ pub(super) fn examine(config: &Config, hello: &Hello) -> Result<Abilities> {
 pub(crate) fn duplicate_task(name: &str, program: &str) -> Error {
     Error::new(ErrorKind::DuplicateTask, format!("{program} has two tasks with the name {name}"))
         .with_hint("give one of them another name: #[ndpool::task(name = \"…\")]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_a_socket_cannot_have_is_refused() {
+        let path = |len: usize| format!("/{}", "x".repeat(len - 1));
+        assert!(check_length(&path(MAX_PATH_BYTES)).is_ok());
+        let error = check_length(&path(MAX_PATH_BYTES + 1)).unwrap_err();
+        assert!(error.hint().is_some_and(|hint| hint.contains("TMPDIR")), "{error}");
+    }
 }

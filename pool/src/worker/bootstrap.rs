@@ -39,9 +39,7 @@ struct Environment {
 /// Serves as a worker and never returns.
 pub(super) fn become_worker(host: Host) -> ! {
     #[cfg(feature = "kill-points")]
-    kill_point::armed::this_is_a_worker(
-        std::env::var(ENV_SUPERVISOR).ok().and_then(|pid| pid.parse().ok()),
-    );
+    kill_point::armed::this_is_a_worker(std::env::var(ENV_SUPERVISOR).ok().and_then(|pid| pid.parse().ok()));
     kill_point!("worker.begin");
     process::close_inherited_descriptors();
     // Without it a stopped worker notices the supervisor's end only when it is resumed.

@@ -77,7 +77,10 @@ pub fn direct(scenario: &str, order: &str, directory: &Path) -> ExitCode {
     }
     let left_after = memory.left_by(pid);
     if !left_after.is_empty() || memory.is_used() {
-        wrong.push(format!("after the next pool there is {left_after:?}, memory in use: {}", memory.is_used()));
+        wrong.push(format!(
+            "after the next pool there is {left_after:?}, memory in use: {}",
+            memory.is_used()
+        ));
     }
     let strays = strays(directory, order.as_ref(), was_player_killed);
     if !strays.is_empty() {
@@ -88,7 +91,9 @@ pub fn direct(scenario: &str, order: &str, directory: &Path) -> ExitCode {
         Some(_) if !was_passed => "unreached",
         Some(_) if n_hits == 0 => "nobody",
         Some(_) if !was_killed => "unreached",
-        Some(_) | None if !was_player_killed && !matches!(scenario.end, End::BySignal(libc::SIGKILL)) => "exact",
+        Some(_) | None if !was_player_killed && !matches!(scenario.end, End::BySignal(libc::SIGKILL)) => {
+            "exact"
+        }
         _ if left.is_empty() => "workers",
         _ => "next",
     };
@@ -179,7 +184,9 @@ fn strays(directory: &Path, order: Option<&Order<'_>>, was_player_killed: bool) 
     const KNOWN: [&str; 5] = ["arrays", "corpse.hits", "trace", "output", "saved.npy"];
     const KNOWN_STARTS: [&str; 3] = ["hits", "prelude", "ndpool-gate."];
     let is_half_saved = |name: &str| {
-        was_player_killed && name.starts_with(".saved.npy") && order.is_some_and(|order| order.point.starts_with("save."))
+        was_player_killed
+            && name.starts_with(".saved.npy")
+            && order.is_some_and(|order| order.point.starts_with("save."))
     };
     // The one thing that is not promised: the socket's directory gets its name inside of `ipc-channel`, and a supervisor
     // that is killed before it has noted the name leaves it.
@@ -206,7 +213,11 @@ fn check_saved_file(directory: &Path, may_be_old: bool, wrong: &mut Vec<String>)
         }
         return;
     }
-    let is_whole = Pool::builder().in_process().build().and_then(|pool| pool.load_npy::<u64, ndarray::Ix2>(&path)).is_ok();
+    let is_whole = Pool::builder()
+        .in_process()
+        .build()
+        .and_then(|pool| pool.load_npy::<u64, ndarray::Ix2>(&path))
+        .is_ok();
     if !is_whole {
         wrong.push(format!("half of a file was saved: {} bytes", bytes.len()));
     }

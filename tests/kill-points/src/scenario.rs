@@ -46,6 +46,13 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "exit", play: exit, prelude: &[], end: End::WithSuccess },
     Scenario { name: "signal", play: signal, prelude: &[], end: End::BySignal(libc::SIGTERM) },
     Scenario { name: "reaper", play: reaper, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "poison", play: poison, prelude: &["task.during:every:worker"], end: End::WithSuccess },
+    Scenario {
+        name: "staged",
+        play: staged,
+        prelude: &["commit.staged:every:worker"],
+        end: End::WithSuccess,
+    },
     Scenario {
         name: "late-reaper",
         play: late_reaper,
@@ -60,6 +67,13 @@ pub const ALL: &[Scenario] = &[
         end: End::BySignal(libc::SIGKILL),
     },
 ];
+
+impl Scenario {
+    /// Whether its workers die so often that no more deaths are tried in it.
+    pub fn is_deadly(&self) -> bool {
+        self.prelude.iter().any(|point| point.contains(":every:"))
+    }
+}
 
 pub fn find(name: &str) -> &'static Scenario {
     ALL.iter().find(|scenario| scenario.name == name).unwrap_or_else(|| panic!("no scenario {name}"))
@@ -87,7 +101,8 @@ fn holdings() -> (Vec<String>, Vec<String>) {
     let descriptors = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
     // The one by which the directory is read is gone by now, but its number and name are not.
     let own = format!("/proc/{}/fd", std::process::id());
-    let mut descriptors: Vec<_> = descriptors.map(|path| path.display().to_string()).filter(|path| *path != own).collect();
+    let mut descriptors: Vec<_> =
+        descriptors.map(|path| path.display().to_string()).filter(|path| *path != own).collect();
     descriptors.sort();
     let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
     (descriptors, maps.lines().filter(|line| line.contains("ndpool.")).map(str::to_owned).collect())
@@ -269,12 +284,33 @@ pub fn prelude_file_in(directory: &Path, index: usize) -> PathBuf {
     directory.join(format!("prelude{index}"))
 }
 
+/// A task that is the end of every worker, from outside: given up in the end, and nothing of it is applied.
+fn poison() {
+    let pool = pool(Backing::Named);
+    let mut x = pool.full(SHAPE, 3_u64).unwrap();
+    let mut y = pool.full(SHAPE, 4_u64).unwrap();
+    let error = pool.run(step(1, &mut x, &mut y).block_rows(SHAPE.0 / 2)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
+    assert_eq!(error.failed_blocks().failed, [0..2], "{error}");
+    assert!(x.view().iter().all(|x| *x == 3) && y.view().iter().all(|y| *y == 4), "{x:?}\n{y:?}");
+    pool.run(square(&x, &mut y)).unwrap();
+    assert!(y.view().iter().all(|y| *y == 10), "{y:?}");
+}
+
+/// Workers that all die with a staged block: each is finished by the supervisor, and none is run twice.
+fn staged() {
+    let pool = pool(Backing::Named);
+    drop(steps(&pool));
+    assert_eq!((pool.stats().blocks_finished, pool.stats().blocks_redone), (10, 0));
+}
+
 /// More jobs than can be open at a time.
 fn queue() {
     let gate = Gate::new();
     let pool = pool(Backing::Named);
     let mut arrays: Vec<_> = (0..67).map(|_| pool.zeros::<u64, _>(1).unwrap()).collect();
-    let mut jobs: Vec<_> = arrays.iter_mut().map(|x| pool.submit(increment(gate.name(), x)).unwrap()).collect();
+    let mut jobs: Vec<_> =
+        arrays.iter_mut().map(|x| pool.submit(increment(gate.name(), x)).unwrap()).collect();
     let last = jobs.pop().unwrap();
     last.cancel();
     gate.open();

@@ -88,7 +88,8 @@ fn sweep(prefix: &str, all: bool) -> bool {
     fs::create_dir_all(&scratch).expect("there is a directory for temporary files");
     let points = list();
     let twice = points.windows(2).filter(|pair| pair[0].name == pair[1].name);
-    let mut faults: Vec<String> = twice.map(|pair| format!("two points are called {}", pair[0].name)).collect();
+    let mut faults: Vec<String> =
+        twice.map(|pair| format!("two points are called {}", pair[0].name)).collect();
 
     let rows = rows(&points, prefix, &scratch, &mut faults);
     let traced = start.elapsed();
@@ -150,7 +151,12 @@ fn sweep(prefix: &str, all: bool) -> bool {
         count("nobody"),
         count("unreached"),
     );
-    println!("{:.1} s, {:.1} s of them for traces; {} failures", start.elapsed().as_secs_f64(), traced.as_secs_f64(), faults.len());
+    println!(
+        "{:.1} s, {:.1} s of them for traces; {} failures",
+        start.elapsed().as_secs_f64(),
+        traced.as_secs_f64(),
+        faults.len()
+    );
     faults.iter().for_each(|fault| println!("\nFAILED: {fault}"));
     let _ = fs::remove_dir_all(&scratch);
     faults.is_empty()
@@ -176,6 +182,9 @@ fn rows(points: &[KillPoint], prefix: &str, scratch: &Path, faults: &mut Vec<Str
                     if let Some(fault) = outcome.fault {
                         broken.lock().unwrap().push(format!("scenario {}, unharmed: {fault}", scenario.name));
                     }
+                    if scenario.is_deadly() {
+                        continue;
+                    }
                     let trace = fs::read_to_string(directory.join("trace")).unwrap_or_default();
                     let mut passed = passed.lock().unwrap();
                     for line in trace.lines() {
@@ -195,7 +204,8 @@ fn rows(points: &[KillPoint], prefix: &str, scratch: &Path, faults: &mut Vec<Str
         let n_before = rows.len();
         let of_this: Vec<_> = passed.iter().filter(|((name, _), _)| name == point.name).collect();
         for ((_, role), scenarios) in &of_this {
-            let only_so = |index| of_this.iter().filter(|(_, others)| others.contains_key(index)).count() == 1;
+            let only_so =
+                |index| of_this.iter().filter(|(_, others)| others.contains_key(index)).count() == 1;
             let scenarios = scenarios.iter().map(|(index, &n_times)| Passed {
                 scenario: &scenario::ALL[*index],
                 n_times,
@@ -256,13 +266,21 @@ fn direct(scenario: &Scenario, order: &str, directory: &Path) -> Outcome {
     let text = String::from_utf8_lossy(&output.stdout);
     let (word, rest) = text.split_once('\n').unwrap_or((&text, ""));
     let fault = (!output.status.success()).then(|| {
-        format!("scenario {}: {}\n{rest}\n{}", scenario.name, output.status, String::from_utf8_lossy(&output.stderr))
+        format!(
+            "scenario {}: {}\n{rest}\n{}",
+            scenario.name,
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )
     });
     Outcome { word: word.into(), fault }
 }
 
 fn table(rows: &[Row], outcomes: &BTreeMap<Run, Outcome>) -> String {
-    let mut text = format!("{:<32} {:<10}  {:<24} {:<24} both\n", "point", "passed by", "death of a worker", "supervisor");
+    let mut text = format!(
+        "{:<32} {:<10}  {:<24} {:<24} both\n",
+        "point", "passed by", "death of a worker", "supervisor"
+    );
     for (index, row) in rows.iter().enumerate() {
         let cell = |who| {
             let mut counts = BTreeMap::<&str, usize>::new();

@@ -120,7 +120,8 @@ impl Orders {
         let armings = std::env::var("NDPOOL_KILL").unwrap_or_default();
         let armings = armings.split(';').filter(|text| !text.is_empty());
         let armings = armings.map(|text| {
-            Arming::parse(text).unwrap_or_else(|| panic!("NDPOOL_KILL: `{text}` is not <point>:<hit>:<who>:<file>"))
+            Arming::parse(text)
+                .unwrap_or_else(|| panic!("NDPOOL_KILL: `{text}` is not <point>:<hit>:<who>:<file>"))
         });
         Self { armings: armings.collect(), trace: std::env::var_os("NDPOOL_KILL_TRACE") }
     }
@@ -201,8 +202,10 @@ fn victims(who: &Who) -> (Vec<ProcessHandle>, bool) {
 fn living_workers() -> Vec<ProcessHandle> {
     let own = std::process::id();
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let mut pids: Vec<u32> =
-        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(|pid| is_worker_of(*pid, own)).collect();
+    let mut pids: Vec<u32> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| is_worker_of(*pid, own))
+        .collect();
     pids.sort_unstable();
     // If it ended in between, its number may be another's by now.
     let handles = pids.into_iter().filter_map(|pid| ProcessHandle::open(pid).ok());

@@ -9,8 +9,8 @@ use ndarray::{ArrayView, Dimension};
 use super::element::Element;
 use crate::error::{Error, Result};
 use crate::segment::write_header;
-use crate::sys::{host, kill_point};
 use crate::sys::view::bytes_of;
+use crate::sys::{host, kill_point};
 
 /// NumPy starts data at a multiple of this.
 const ALIGN_BYTES: usize = 64;

@@ -90,6 +90,11 @@ impl Manifest {
         Ok(())
     }
 
+    /// The sockets that were noted.
+    pub(super) fn sockets(&self) -> &[PathBuf] {
+        &self.contents.sockets
+    }
+
     /// Publishes the manifest anew if its name has vanished, as it does when a login manager clears a user's shared memory: a
     /// segment without a manifest would be taken for dead.
     pub(super) fn ensure_visible(&mut self) -> io::Result<()> {

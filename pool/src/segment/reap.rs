@@ -325,7 +325,7 @@ fn unlink_listed(directory: &Path, listed: Files) -> io::Result<()> {
 }
 
 /// Removes the socket of a handshake, and its directory if that was made for it alone.
-fn remove_socket(path: &Path) {
+pub(super) fn remove_socket(path: &Path) {
     let is_socket =
         |found: fs::Metadata| found.file_type().is_socket() && found.uid() == host::effective_uid();
     if path.symlink_metadata().is_ok_and(is_socket) {

@@ -18,7 +18,6 @@ use crate::sys::oom::{KillCounter, kill_counters};
 use crate::sys::process::{Ended, ProcessHandle, peak_resident_bytes, wait_readable};
 use ipc_channel::ipc::IpcSender;
 use nix::sys::signal::Signal;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -122,7 +121,7 @@ impl Actor<'_> {
     }
 
     fn try_start(&mut self) -> Result<Event> {
-        let mut reception = Reception::open(Arc::clone(&self.slot.wakeup))?;
+        let mut reception = Reception::open(&self.core.run, Arc::clone(&self.slot.wakeup))?;
         kill_point!("start.socket_open");
         let started = self.start_process(&reception);
         let hello = match started {
@@ -147,8 +146,6 @@ impl Actor<'_> {
     }
 
     fn start_process(&mut self, reception: &Reception) -> Result<()> {
-        // Recorded first: whoever reaps this run after a death in between removes the socket.
-        self.core.run.record_socket(Path::new(reception.socket()))?;
         let started_nanos = monotonic_nanos();
         let mut child = spawn::spawn(&self.core.config, &self.core.run, reception.socket())?;
         kill_point!("start.spawned");

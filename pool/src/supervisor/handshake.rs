@@ -8,6 +8,7 @@ use super::core::{Config, Program};
 use super::spawn::with_limits_hint;
 use crate::control::{Fingerprint, Hello, KnownTask, PROTOCOL};
 use crate::error::{Error, ErrorKind, Result};
+use crate::segment::Run;
 use crate::sys::kill_point;
 use crate::sys::process::Wakeup;
 use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
@@ -24,15 +25,18 @@ pub(super) struct Reception {
 }
 
 impl Reception {
-    /// Opens a server; `arrived` wakes the caller when there is a hello to take.
-    pub(super) fn open(arrived: Arc<Wakeup>) -> Result<Self> {
+    /// Opens a server, whose socket goes with the run; `arrived` wakes the caller when there is a hello to take.
+    pub(super) fn open(run: &Run, arrived: Arc<Wakeup>) -> Result<Self> {
         check_temporary_directory(&std::env::temp_dir())?;
-        let (server, socket) = IpcOneShotServer::<Hello>::new().map_err(|error| {
-            Error::io("cannot open a socket for a worker to connect to", error)
-                .with_hint(
-                    "the directory for temporary files (TMPDIR, or /tmp) must be writable, and descriptors be left (`ulimit -n`)",
-                )
-        })?;
+        let open = || {
+            IpcOneShotServer::<Hello>::new().map_err(|error| {
+                Error::io("cannot open a socket for a worker to connect to", error)
+                    .with_hint(
+                        "the directory for temporary files (TMPDIR, or /tmp) must be writable, and descriptors be left (`ulimit -n`)",
+                    )
+            })
+        };
+        let (server, socket) = run.make_socket(open, |(_, socket)| Path::new(socket))?;
         let (sender, arrivals) = mpsc::channel();
         let thread =
             std::thread::Builder::new().name("ndpool hello".into()).stack_size(128 << 10).spawn(move || {
@@ -167,8 +171,9 @@ mod tests {
 
     #[test]
     fn a_hello_that_names_a_channel_which_did_not_come_is_refused() {
+        let run = Run::create(crate::segment::Backing::Memfd).unwrap();
         let arrived = Arc::new(Wakeup::new().unwrap());
-        let mut reception = Reception::open(Arc::clone(&arrived)).unwrap();
+        let mut reception = Reception::open(&run, Arc::clone(&arrived)).unwrap();
         let fingerprint = Fingerprint::of_this_program().unwrap();
         // The bytes of a hello, with a channel's number but without the channel.
         type Forged = (u32, String, u32, Fingerprint, Vec<KnownTask>, usize);

@@ -76,6 +76,7 @@ pub(super) fn serve(welcome: &Welcome) -> ! {
     };
     worker.run();
     kill_point!("worker.over");
+    super::watch::stay_if_orphaned(Duration::ZERO);
     worker.board.say_farewell(worker.slot, Farewell::Retired);
     // The supervisor asked for it, or the worker has run its share of blocks: not a death.
     std::process::exit(0);

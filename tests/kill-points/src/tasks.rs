@@ -1,7 +1,8 @@
 use ndarray::prelude::*;
 use ndpool::merge::Sum;
 use ndpool::{Block, task};
-use ndpool_tests::Gate;
+use ndpool_tests::{Gate, wait_until};
+use std::path::Path;
 
 /// Changes two staged arrays so that a block that is applied twice, never, or in part shows; the sum of what it found.
 #[task]
@@ -54,6 +55,15 @@ pub fn increment_or_hang(which: usize, attempts: u32, block: &Block, mut x: Arra
         loop {
             std::thread::park();
         }
+    }
+    x += 1;
+}
+
+/// Adds one, but its first attempt at the first block ends only when a file is there.
+#[task]
+pub fn increment_after(file: &str, block: &Block, mut x: ArrayViewMut1<u64>) {
+    if block.index() == 0 && block.attempt() == 0 {
+        wait_until(|| Path::new(file).exists());
     }
     x += 1;
 }

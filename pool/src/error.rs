@@ -125,7 +125,10 @@ impl fmt::Display for WorkerExit {
             Self::TimedOut(limit) => write!(f, "was killed after the block timeout of {limit:?}"),
             Self::PastDeadline => f.write_str("was killed because the job's deadline passed"),
             Self::MemoryLimit { limit_bytes, found_bytes: Some(found) } => {
-                write!(f, "was killed with {found} bytes of memory of its own, over its limit of {limit_bytes}")
+                write!(
+                    f,
+                    "was killed with {found} bytes of memory of its own, over its limit of {limit_bytes}"
+                )
             }
             Self::MemoryLimit { limit_bytes, found_bytes: None } => {
                 write!(f, "aborted when it was refused memory for its limit of {limit_bytes} bytes")
@@ -278,7 +281,8 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// The blocks that were not applied; empty unless a job failed.
+    /// The blocks that were not applied: all of them if the job never reached the workers. Empty unless a job failed, or if the
+    /// call could not become one, because of its arguments or for want of memory for an output.
     pub fn failed_blocks(&self) -> &FailedBlocks {
         &self.0.blocks
     }

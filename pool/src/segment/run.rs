@@ -1,5 +1,6 @@
 //! One pool's segments: their places, their numbers and the lease that says they are alive.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -65,7 +66,7 @@ impl Run {
             Err(error) if backing == Backing::Named => {
                 let message = format_args!("cannot keep segments in {}", shared_memory.display());
                 return Err(
-                    Error::io(message, error).with_hint("let the pool use Backing::Memfd or Backing::File")
+                    no_place(message, error).with_hint("let the pool use Backing::Memfd or Backing::File")
                 );
             }
             // Without shared memory the run still wants a place where its sockets are noted.
@@ -77,7 +78,7 @@ impl Run {
             let there = manifests.iter().any(|manifest| manifest.directory() == directory);
             if !there {
                 let manifest = Manifest::create(id, directory, contents).map_err(|error| {
-                    Error::io(format_args!("cannot write to `{}`", directory.display()), error)
+                    no_place(format_args!("cannot write to `{}`", directory.display()), error)
                 })?;
                 manifests.push(manifest);
             }
@@ -115,13 +116,16 @@ impl Run {
         !fork::is_forked(self.owner)
     }
 
-    /// Notes a socket that is to be removed when the run dies. Without any place for a manifest this does nothing.
+    /// Notes a socket that is to be removed when the run dies. Without any place for a manifest, or any room in it, this does
+    /// nothing: the worker removes the socket, unless it dies with this process.
     pub(crate) fn record_socket(&self, path: &Path) -> Result<()> {
-        match self.manifests().first_mut() {
-            Some(home) => {
-                home.record_socket(path).map_err(|error| Error::io("cannot write to the manifest", error))
+        match self.manifests().first_mut().map(|home| home.record_socket(path)) {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(error)) if is_full(&error) => {
+                tracing::warn!(%error, "cannot note the socket of a worker");
+                Ok(())
             }
-            None => Ok(()),
+            Some(Err(error)) => Err(Error::io("cannot write to the manifest", error)),
         }
     }
 
@@ -281,4 +285,16 @@ fn usable_directory(directory: &Path) -> Result<PathBuf> {
         return Err(wrong("the file system is read-only".to_owned()));
     }
     Ok(real)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// A place for segments that cannot be written.
+fn no_place(message: impl std::fmt::Display, error: io::Error) -> Error {
+    if is_full(&error) {
+        return Error::new(ErrorKind::OutOfSpace, format!("{message}: {error}")).with_source(error);
+    }
+    Error::io(message, error)
 }

@@ -6,8 +6,8 @@
 use super::core::{Core, GivenUp, Slot};
 use super::handshake::{self, Reception};
 use super::lifecycle::{Action, Event, Lifecycle};
-use super::stderr::Lines;
 use super::postmortem::{self, Remains};
+use super::stderr::Lines;
 use super::{memory, oom, spawn, sweep};
 use crate::control::{EXIT_CANNOT_SERVE, Hello, ToWorker, Welcome};
 use crate::error::{Death, Error, ErrorKind, Result, WorkerExit};
@@ -18,9 +18,8 @@ use crate::sys::oom::{KillCounter, kill_counters};
 use crate::sys::process::{Ended, ProcessHandle, peak_resident_bytes, wait_readable};
 use ipc_channel::ipc::IpcSender;
 use nix::sys::signal::Signal;
-use std::path::Path;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The process that a slot has at the moment.
@@ -122,7 +121,9 @@ impl Actor<'_> {
     }
 
     fn try_start(&mut self) -> Result<Event> {
-        let mut reception = Reception::open(Arc::clone(&self.slot.wakeup))?;
+        let run = &self.core.run;
+        let mut reception =
+            Reception::open(Arc::clone(&self.slot.wakeup), |socket| run.record_socket(socket))?;
         kill_point!("start.socket_open");
         let started = self.start_process(&reception);
         let hello = match started {
@@ -147,8 +148,6 @@ impl Actor<'_> {
     }
 
     fn start_process(&mut self, reception: &Reception) -> Result<()> {
-        // Recorded first: whoever reaps this run after a death in between removes the socket.
-        self.core.run.record_socket(Path::new(reception.socket()))?;
         let started_nanos = monotonic_nanos();
         let mut child = spawn::spawn(&self.core.config, &self.core.run, reception.socket())?;
         kill_point!("start.spawned");
@@ -388,7 +387,8 @@ impl Actor<'_> {
             stderr,
             failed_start: if let End::FailedStart(what) = end { Some(what) } else { None },
             memory,
-            peak_resident_bytes: peak.filter(|&bytes| process.inherited_peak.is_some_and(|mark| bytes > mark)),
+            peak_resident_bytes: peak
+                .filter(|&bytes| process.inherited_peak.is_some_and(|mark| bytes > mark)),
         };
         let death = postmortem::examine(self.core, self.index, remains);
         if is_death {

@@ -12,6 +12,7 @@ use crate::sys::kill_point;
 use crate::sys::process::Wakeup;
 use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 /// A server that one worker may say hello to.
@@ -22,14 +23,17 @@ pub(super) struct Reception {
 }
 
 impl Reception {
-    /// Opens a server; `arrived` wakes the caller when there is a hello to take.
-    pub(super) fn open(arrived: Arc<Wakeup>) -> Result<Self> {
+    /// Opens a server; `arrived` wakes the caller when there is a hello to take. The socket is noted at once: if this process dies,
+    /// whoever reaps the run removes it.
+    pub(super) fn open(arrived: Arc<Wakeup>, note: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let (server, socket) = IpcOneShotServer::<Hello>::new().map_err(|error| {
             Error::io("cannot open a socket for a worker to connect to", error)
                 .with_hint(
                     "the directory for temporary files (TMPDIR, or /tmp) must be writable, and descriptors be left (`ulimit -n`)",
                 )
         })?;
+        // On failure the server removes its socket when it is dropped.
+        note(Path::new(&socket))?;
         let (sender, arrivals) = mpsc::channel();
         let thread =
             std::thread::Builder::new().name("ndpool hello".into()).stack_size(128 << 10).spawn(move || {
@@ -68,10 +72,7 @@ impl Reception {
     pub(super) fn close(self) {
         // A socket that is gone was removed by the worker: it has connected then, and its end of the connection is
         // closed or about to be. Not even tried, since a connection that fails costs `ipc-channel` a descriptor.
-        if !self.has_arrived
-            && self.arrivals.try_recv().is_err()
-            && std::path::Path::new(&self.socket).exists()
-        {
+        if !self.has_arrived && self.arrivals.try_recv().is_err() && Path::new(&self.socket).exists() {
             drop(IpcSender::<Hello>::connect(self.socket.clone()));
         }
         remove_socket(&self.socket);
@@ -79,7 +80,7 @@ impl Reception {
 }
 
 fn remove_socket(socket: &str) {
-    let path = std::path::Path::new(socket);
+    let path = Path::new(socket);
     let _ = std::fs::remove_file(path);
     if let Some(directory) = path.parent() {
         let _ = std::fs::remove_dir(directory);
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn a_hello_that_names_a_channel_which_did_not_come_is_refused() {
         let arrived = Arc::new(Wakeup::new().unwrap());
-        let mut reception = Reception::open(Arc::clone(&arrived)).unwrap();
+        let mut reception = Reception::open(Arc::clone(&arrived), |_| Ok(())).unwrap();
         let fingerprint = Fingerprint::of_this_program().unwrap();
         // The bytes of a hello, with a channel's number but without the channel.
         type Forged = (u32, String, u32, Fingerprint, Vec<KnownTask>, usize);

@@ -289,7 +289,8 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// The blocks that were not applied; empty unless a job failed.
+    /// The blocks that were not applied: all of them if the job never reached the workers. Empty unless a job failed, or if the
+    /// call could not become one, because of its arguments or for want of memory for an output.
     pub fn failed_blocks(&self) -> &FailedBlocks {
         &self.0.blocks
     }

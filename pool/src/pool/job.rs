@@ -66,9 +66,9 @@ impl<'a, R: 'a> Job<'a, R> {
         let is_watched = detached || core.must_watch(&record);
         if is_watched {
             // Fails here, if it does, and not once workers have the job.
-            core.watch(false)?;
+            core.watch(false).map_err(|error| error.with_blocks(record.none_run()))?;
         }
-        core.submit(&record)?;
+        core.submit(&record).map_err(|error| error.with_blocks(record.none_run()))?;
         let job = Self {
             state: Some(JobState::Running {
                 core: Arc::clone(core),

@@ -209,7 +209,7 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
             if core.must_watch(&record) {
                 core.watch(false)?;
             }
-            core.submit(&record)?;
+            core.submit(&record).map_err(|error| error.with_blocks(record.none_run()))?;
             if core.must_watch(&record) {
                 // The monitor may have looked before the job was there.
                 let _ = core.watch(false);

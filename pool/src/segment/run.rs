@@ -1,5 +1,6 @@
 //! One pool's segments: their places, their numbers and the lease that says they are alive.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -67,7 +68,7 @@ impl Run {
             Err(error) if backing == Backing::Named => {
                 let message = format_args!("cannot keep segments in {}", shared_memory.display());
                 return Err(
-                    Error::io(message, error).with_hint("let the pool use Backing::Memfd or Backing::File")
+                    no_place(message, error).with_hint("let the pool use Backing::Memfd or Backing::File")
                 );
             }
             // Without shared memory the run still wants a place where its sockets are noted.
@@ -79,7 +80,7 @@ impl Run {
             let there = manifests.iter().any(|manifest| manifest.directory() == directory);
             if !there {
                 let manifest = Manifest::create(id, directory, contents).map_err(|error| {
-                    Error::io(format_args!("cannot write to `{}`", directory.display()), error)
+                    no_place(format_args!("cannot write to `{}`", directory.display()), error)
                 })?;
                 manifests.push(manifest);
             }
@@ -118,8 +119,8 @@ impl Run {
         !fork::is_forked(self.owner)
     }
 
-    /// Makes a socket, and notes it as one that is to be removed when the run dies. Without any place for a manifest it is only
-    /// made.
+    /// Makes a socket, and notes it as one that is to be removed when the run dies. Without any place for a manifest, or
+    /// any room in it, it is only made.
     ///
     /// One step for whoever ends the run meanwhile: either there is no socket yet, and none will be, or it is noted.
     ///
@@ -136,9 +137,11 @@ impl Run {
             return Err(Error::new(ErrorKind::Shutdown, "the program is ending"));
         }
         let socket = make()?;
-        if let Some(home) = manifests.first_mut() {
-            home.record_socket(path_of(&socket))
-                .map_err(|error| Error::io("cannot write to the manifest", error))?;
+        match manifests.first_mut().map(|home| home.record_socket(path_of(&socket))) {
+            None | Some(Ok(())) => {}
+            // The worker removes the socket, unless it dies with this process.
+            Some(Err(error)) if is_full(&error) => tracing::warn!(%error, "cannot note the socket of a worker"),
+            Some(Err(error)) => return Err(Error::io("cannot write to the manifest", error)),
         }
         Ok(socket)
     }
@@ -305,4 +308,16 @@ fn usable_directory(directory: &Path) -> Result<PathBuf> {
         return Err(wrong("the file system is read-only".to_owned()));
     }
     Ok(real)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// A place for segments that cannot be written.
+fn no_place(message: impl std::fmt::Display, error: io::Error) -> Error {
+    if is_full(&error) {
+        return Error::new(ErrorKind::OutOfSpace, format!("{message}: {error}")).with_source(error);
+    }
+    Error::io(message, error)
 }

@@ -12,6 +12,7 @@ use crate::job::word::State;
 use crate::segment::Segment;
 use crate::sys::kill_point;
 use crate::task::{Collect, Collected, Failure, FailureKind};
+use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ impl Core {
                 other => {
                     state.phase = other;
                     let error = state.abort.take();
-                    return Err(error.unwrap_or_else(Self::closing_error));
+                    return Err(error.unwrap_or_else(Self::closing_error).with_blocks(job.none_run()));
                 }
             }
         };
@@ -116,7 +117,8 @@ impl Core {
 
     /// Why a job ended before it reached the workers.
     pub(crate) fn abort_error(&self, job: &JobRecord) -> Error {
-        job.lock().abort.as_ref().map_or_else(Self::closing_error, Error::copy)
+        let error = job.lock().abort.as_ref().map_or_else(Self::closing_error, Error::copy);
+        error.with_blocks(job.none_run())
     }
 
     /// Frees what a collected batch holds.
@@ -292,6 +294,12 @@ impl Core {
 }
 
 impl JobRecord {
+    /// The blocks of a job that no worker saw; of a batch, those of one call.
+    pub(crate) fn none_run(&self) -> FailedBlocks {
+        let n_blocks = if self.descriptor.is_batch { 1 } else { self.n_blocks() };
+        FailedBlocks { not_run: iter::once(0..n_blocks).collect(), n_blocks, ..FailedBlocks::default() }
+    }
+
     /// The block's number for messages; a call of a batch has only itself.
     fn call_of(&self, block: usize) -> Option<usize> {
         (!self.descriptor.is_batch && self.n_blocks() > 1).then_some(block)

@@ -232,10 +232,17 @@ impl Actor<'_> {
             if has_ended {
                 let was_asked = self.core.board.must_retire(self.index);
                 let n_begun = self.core.board.n_begun(self.index);
-                let (exit, lines) = self.bury();
                 let has_had_enough = self.core.config.max_tasks_per_worker.is_some_and(|max| n_begun >= max);
-                if exit != WorkerExit::Code(0) || !(was_asked || has_had_enough) {
+                let may_end = was_asked || has_had_enough;
+                if !may_end {
+                    // Before the sweep: whoever sees the end of a job that it lets end finds the loss counted.
                     self.core.counters.workers_lost.fetch_add(1, Ordering::Relaxed);
+                }
+                let (exit, lines) = self.bury();
+                if may_end && exit != WorkerExit::Code(0) {
+                    self.core.counters.workers_lost.fetch_add(1, Ordering::Relaxed);
+                }
+                if !may_end || exit != WorkerExit::Code(0) {
                     tracing::warn!(worker = self.index, %exit, "a worker died and is replaced");
                 }
                 if exit == WorkerExit::Code(EXIT_CANNOT_SERVE) && n_begun == 0 {

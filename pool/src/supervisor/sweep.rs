@@ -84,7 +84,6 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, exit: &WorkerExit, stderr: &[
         }
     }
     core.board.reset_worker(slot);
-    core.counters.blocks_redone.fetch_add(n_freed as u64, Ordering::Relaxed);
     if n_freed > 0 {
         core.board.request_rescan();
         core.board.wake(n_freed);
@@ -149,6 +148,8 @@ fn sweep_job(
             next.with_state(State::Failed)
         } else {
             swept.n_freed += 1;
+            // Before the word is free: whoever runs it next may end the job.
+            core.counters.blocks_redone.fetch_add(1, Ordering::Relaxed);
             next.with_state(State::Free)
         }
     });

@@ -130,6 +130,7 @@ fn sweep_job(
             };
         }
         punch_spill(core, slot);
+        arena.arena.note_freed();
         let mut death = describe(word);
         let is_past_deadline = matches!(death.exit, WorkerExit::PastDeadline);
         let next = match blame(&death.exit, death.had_begun) {

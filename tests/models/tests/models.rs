@@ -4,8 +4,9 @@
 //! Tests that end in `is_found_out` run a model with its steps in a wrong order: they show that the model can fail.
 
 use ndpool_models::crash::Order;
+use ndpool_models::space::Certain;
 use ndpool_models::sweep::Afterwards;
-use ndpool_models::{claim, condemn, crash, reuse, sweep, wake};
+use ndpool_models::{claim, condemn, crash, reuse, space, sweep, wake};
 
 #[test]
 fn each_block_runs_once_and_its_result_is_seen() {
@@ -102,4 +103,15 @@ fn no_wake_up_is_spent_on_a_swept_worker() {
 #[test]
 fn a_wake_up_spent_on_a_dead_worker_is_repeated() {
     wake::a_wake_up_spent_on_a_dead_worker_is_repeated();
+}
+
+#[test]
+fn the_result_that_fits_is_kept() {
+    space::the_result_that_fits_is_kept(Certain::AloneAndNothingFreed);
+}
+
+#[test]
+#[should_panic(expected = "the first result fits")]
+fn certainty_without_having_been_alone_is_found_out() {
+    space::the_result_that_fits_is_kept(Certain::AtOnce);
 }

@@ -32,6 +32,8 @@ pub mod reaping;
 pub mod recycling;
 /// The memory of one job used for the next.
 pub mod reuse;
+/// Giving blocks back for want of space.
+pub mod space;
 /// Sweeping while others claim and cancel.
 pub mod sweep;
 /// Sleeping and waking.

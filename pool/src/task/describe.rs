@@ -165,6 +165,10 @@ mod tests {
         }
     }
 
+    #[expect(
+        clippy::needless_borrow,
+        reason = "as the macro writes it, which does not know whether there is a `Debug`"
+    )]
     fn described(bytes: Option<&[u8]>) -> Vec<String> {
         let mut to = Describer::new(bytes);
         to.value("a", |bytes| (&Shown::<f64>::NEW).show(bytes));

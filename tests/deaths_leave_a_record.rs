@@ -603,6 +603,49 @@ fn deaths_at_the_start_are_recorded_too() {
 }
 
 #[ndpool::test]
+fn a_pool_that_cannot_be_built_says_how_its_workers_ended() {
+    let _watchdog = watchdog();
+    let build =
+        |program: &str| Pool::builder().workers(1).worker_program(program).stderr(Stderr::Keep).build();
+    let error = build("/nowhere/worker").unwrap_err();
+    let death = error.death().unwrap();
+    assert_eq!((error.kind(), &death.exit), (ErrorKind::Start, &WorkerExit::NeverStarted), "{error}");
+    assert_eq!((&death.cause, death.pid), (&Cause::DidNotStart, None), "{death}");
+    assert!(death.evidence[0].contains("/nowhere/worker"), "{death}");
+    let script = Script::new("segfault", "#!/bin/sh\nkill -SEGV $$\n");
+    let error = build(script.0.to_str().unwrap()).unwrap_err();
+    let death = error.death().unwrap();
+    assert_eq!((error.kind(), death.exit.signal_name()), (ErrorKind::Start, Some("SIGSEGV")), "{error}");
+    assert!(death.evidence.contains(&"it ended before it said hello".to_owned()), "{death}");
+}
+
+#[ndpool::test]
+fn records_agree_with_the_counters() {
+    let _watchdog = watchdog();
+    let pool = pool(3);
+    let killer = Killer::new(5, Duration::from_millis(3));
+    let mut x = pool.zeros::<i64, _>(1 << 20).unwrap();
+    while pool.stats().workers_lost < 150 {
+        killer.during(&pool, || pool.run(increment(&mut x).block_rows(1 << 14)).unwrap());
+    }
+    let n = |fate| {
+        pool.deaths()
+            .iter()
+            .filter(|death| death.block.as_ref().is_some_and(|block| block.fate == fate))
+            .count()
+    };
+    // The last ones may still be on their way.
+    wait_until(|| {
+        let stats = pool.stats();
+        stats.workers_lost == pool.deaths().len() as u64
+            && stats.blocks_redone == n(Fate::RunAgain) as u64
+            && stats.blocks_finished == n(Fate::Applied) as u64
+    });
+    println!("{:?}", pool.stats());
+    assert!(n(Fate::RunAgain) > 0 && n(Fate::GivenUp) == 0);
+}
+
+#[ndpool::test]
 fn who_was_asked_to_end_leaves_no_record() {
     let _watchdog = watchdog();
     // Replaced after their share of blocks.

@@ -85,7 +85,7 @@ pub(super) struct SlotWorker {
     /// Why the pool killed it, if it did.
     pub(super) killed_for: Option<WorkerExit>,
     /// Why the slot stays empty, if it does.
-    pub(super) given_up: Option<(ErrorKind, String, Option<String>)>,
+    pub(super) given_up: Option<Error>,
     pub(super) is_serving: bool,
 }
 
@@ -214,8 +214,8 @@ impl Core {
             let mut all_serve = true;
             for slot in &self.slots {
                 let worker = slot.lock();
-                if let Some((kind, message, hint)) = &worker.given_up {
-                    return Err(start_error(*kind, message, hint.as_deref()));
+                if let Some(error) = &worker.given_up {
+                    return Err(error.copy());
                 }
                 all_serve &= worker.is_serving;
             }
@@ -237,8 +237,8 @@ impl Core {
         let mut first = None;
         for slot in &self.slots {
             let worker = slot.lock();
-            let (kind, message, hint) = worker.given_up.as_ref()?;
-            first.get_or_insert_with(|| start_error(*kind, message, hint.as_deref()));
+            let error = worker.given_up.as_ref()?;
+            first.get_or_insert_with(|| error.copy());
         }
         first
     }
@@ -322,13 +322,5 @@ impl Core {
         self.cancel_all(&Self::closing_error());
         self.finish_all();
         wait_if_program_ends();
-    }
-}
-
-fn start_error(kind: ErrorKind, message: &str, hint: Option<&str>) -> Error {
-    let error = Error::new(kind, message);
-    match hint {
-        Some(hint) => error.with_hint(hint.to_string()),
-        None => error,
     }
 }

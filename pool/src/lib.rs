@@ -291,7 +291,7 @@ pub use worker::init;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::task::{
-        ByDebug, ByName, Describer, Fallible, Registered, Shown, TaskVtable, View, Vtable,
+        ByDebug, ByName, ByType, Describer, Fallible, Registered, Shown, TaskVtable, View, Vtable,
     };
     pub use crate::worker::init_in_test;
     pub use inventory;

@@ -53,7 +53,8 @@ fn wait_until_lost(pool: &Pool, pids: &[u32]) {
 /// Has every worker run something: one that was only just welcomed has yet to start a thread.
 fn all_work(pool: &Pool) {
     let gate = Gate::new();
-    let jobs: Vec<_> = (0..pool.n_workers()).map(|_| pool.submit(wait_behind(gate.name())).unwrap()).collect();
+    let jobs: Vec<_> =
+        (0..pool.n_workers()).map(|_| pool.submit(wait_behind(gate.name())).unwrap()).collect();
     gate.wait_for(jobs.len());
     gate.open();
     jobs.into_iter().for_each(|job| job.join().unwrap());
@@ -207,9 +208,8 @@ fn address_space_that_is_used_up_is_an_error_and_not_the_end() {
         let limit = bytes.unwrap_or(libc::RLIM_INFINITY);
         let limits = libc::rlimit { rlim_cur: limit, rlim_max: libc::RLIM_INFINITY };
         // SAFETY: the limits are read from a valid place; the old ones are not asked for.
-        let failed = unsafe {
-            libc::prlimit(pid as i32, libc::RLIMIT_AS, &raw const limits, std::ptr::null_mut())
-        };
+        let failed =
+            unsafe { libc::prlimit(pid as i32, libc::RLIMIT_AS, &raw const limits, std::ptr::null_mut()) };
         assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
     };
     let used = |pid: u32| {

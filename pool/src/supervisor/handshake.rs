@@ -63,10 +63,7 @@ impl Reception {
     pub(super) fn close(self) {
         // A socket that is gone was removed by the worker: it has connected then, and its end of the connection is
         // closed or about to be. Not even tried, since a connection that fails costs `ipc-channel` a descriptor.
-        if !self.has_arrived
-            && self.arrivals.try_recv().is_err()
-            && Path::new(&self.socket).exists()
-        {
+        if !self.has_arrived && self.arrivals.try_recv().is_err() && Path::new(&self.socket).exists() {
             drop(IpcSender::<Hello>::connect(self.socket.clone()));
         }
         remove_socket(&self.socket);
@@ -88,8 +85,10 @@ fn check_temporary_directory(directory: &Path) -> Result<()> {
             Err(error) => error.to_string(),
         },
     };
-    let message =
-        format!("workers cannot connect to a socket in the directory for temporary files `{}`: {what}", directory.display());
+    let message = format!(
+        "workers cannot connect to a socket in the directory for temporary files `{}`: {what}",
+        directory.display()
+    );
     Err(Error::new(ErrorKind::Start, message).with_hint("set TMPDIR to another directory, such as /tmp"))
 }
 

@@ -10,7 +10,7 @@ use ndarray::prelude::*;
 use ndpool::merge::Sum;
 use ndpool::{Backing, ErrorKind, Pool, Stderr, task};
 use ndpool_tests::{Actor, Container, Run, become_user, kill, play, role, skip, watchdog};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 #[task]
 fn add(mut x: ArrayViewMut1<i64>) -> Sum<i64> {
@@ -78,7 +78,7 @@ fn names_that_are_removed_under_a_living_pool_are_not_missed() {
         assert!(run.files().iter().any(|name| name.ends_with("manifest")), "{:?}", run.files());
         ndpool::reap(false).unwrap();
         assert_eq!(pool.run(add(&mut y)).unwrap().0, 3_000 + round);
-        assert!(PathBuf::from(y.path()).exists());
+        assert!(y.path().exists());
     }
     drop((pool, x));
     run.assert_gone();

@@ -138,6 +138,28 @@ fn past_its_deadline_a_job_ends_with_a_list() {
 }
 
 #[ndpool::test]
+fn a_job_that_no_worker_saw_lists_all_its_blocks() {
+    #[task]
+    fn waits(gate: &str) {
+        Gate::pass(gate);
+    }
+    let _watchdog = watchdog();
+    let (pool, gate) = (pool(), Gate::new());
+    let mut x = pool.zeros::<i64, _>(20).unwrap();
+    // All places on the board are taken, so the next job queues.
+    let open: Vec<_> = (0..64).map(|_| pool.submit(waits(gate.name())).unwrap()).collect();
+    let queued = pool.submit(add(&mut x).block_rows(2)).unwrap();
+    queued.cancel();
+    let error = queued.join().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
+    assert_eq!(error.failed_blocks().not_run, [0..10], "{:?}", error.failed_blocks());
+    assert_eq!(error.failed_blocks().n_blocks, 10);
+    assert_eq!(x.view().to_vec(), [0; 20]);
+    gate.open();
+    open.into_iter().for_each(|job| job.join().unwrap());
+}
+
+#[ndpool::test]
 fn a_timeout_hits_no_other_block() {
     let _watchdog = watchdog();
     let pool = pool();

@@ -3,6 +3,7 @@
 //! The channel of the hot path is the [board](crate::job::board); these messages go over `ipc-channel`, a few of
 //! them in the life of a worker.
 
+use crate::inject::Faults;
 use crate::segment::Locator;
 use crate::task;
 use ipc_channel::ipc::IpcSender;
@@ -21,7 +22,7 @@ pub(crate) const ENV_RUN: &str = "NDPOOL_RUN";
 pub(crate) const ENV_DIRECTORIES: &str = "NDPOOL_DIRECTORIES";
 
 /// Bumped whenever what two processes share changes: messages, board, arena, descriptor, segments.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
 /// What tells one program file from another: only processes of the same one can exchange places in its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +98,12 @@ pub(crate) struct Welcome {
     pub(crate) idle_spin_nanos: u64,
     /// Blocks after which the worker ends, to be replaced.
     pub(crate) max_tasks: Option<u64>,
+    /// Bytes that the worker may have to itself.
+    pub(crate) memory_limit: Option<u64>,
+    /// Bytes of its own above which the worker ends after a block, to be replaced.
+    pub(crate) recycle_above: Option<u64>,
     /// The processor to stay on.
     pub(crate) cpu: Option<usize>,
+    /// What is to go wrong on purpose.
+    pub(crate) faults: Option<Faults>,
 }

@@ -5,11 +5,17 @@
 //! [hint](Error::hint) that says what to do. `Debug` prints what `Display` prints, so that `unwrap` and a
 //! `main` that returns `Result` read well; `{:#?}` shows the structure.
 
+mod death;
+
+pub use death::{Argument, Cause, Death, Fate, LostBlock, MappedRows, Sender};
+
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The result of an operation of this crate.
@@ -47,6 +53,10 @@ pub enum ErrorKind {
     Panic,
     /// A block killed as many workers as its attempts allow.
     WorkerLost,
+    /// A block took more memory than its worker may have, as often as its attempts allow.
+    MemoryLimit,
+    /// The kernel killed as many workers for want of memory as the block's attempts allow.
+    OutOfMemory,
     /// A block ran longer than its block timeout, as often as its attempts allow.
     Timeout,
     /// The job did not end before its deadline.
@@ -60,7 +70,7 @@ pub enum ErrorKind {
 }
 
 /// How a worker process ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum WorkerExit {
     /// It called `exit` with this code, even if the code is 0.
@@ -76,6 +86,17 @@ pub enum WorkerExit {
     TimedOut(Duration),
     /// The pool killed it because the job's deadline passed.
     PastDeadline,
+    /// The pool killed it because the job was cancelled and the block did not end within the grace that was left to it.
+    Cancelled(Duration),
+    /// It had more memory to itself than [`memory_limit_per_worker`](crate::Builder::memory_limit_per_worker) allows.
+    MemoryLimit {
+        /// The limit.
+        limit_bytes: u64,
+        /// What the pool found when it killed the worker; `None` if the system refused memory and the worker aborted.
+        found_bytes: Option<u64>,
+    },
+    /// There never was one: the program could not be started.
+    NeverStarted,
     /// It ended, but somebody else waited for it, or `SIGCHLD` is ignored.
     Unknown,
 }
@@ -105,6 +126,22 @@ impl fmt::Display for WorkerExit {
             }
             Self::TimedOut(limit) => write!(f, "was killed after the block timeout of {limit:?}"),
             Self::PastDeadline => f.write_str("was killed because the job's deadline passed"),
+            Self::Cancelled(grace) => {
+                write!(
+                    f,
+                    "was killed because its job was cancelled and its block went on for more than {grace:?}"
+                )
+            }
+            Self::MemoryLimit { limit_bytes, found_bytes: Some(found) } => {
+                write!(
+                    f,
+                    "was killed with {found} bytes of memory of its own, over its limit of {limit_bytes}"
+                )
+            }
+            Self::MemoryLimit { limit_bytes, found_bytes: None } => {
+                write!(f, "aborted when it was refused memory for its limit of {limit_bytes} bytes")
+            }
+            Self::NeverStarted => f.write_str("was never started"),
             Self::Unknown => f.write_str("ended in an unknown way"),
         }
     }
@@ -169,7 +206,7 @@ struct Repr {
     hint: Option<Cow<'static, str>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     blocks: FailedBlocks,
-    worker_exit: Option<WorkerExit>,
+    death: Option<Arc<Death>>,
 }
 
 impl Error {
@@ -180,7 +217,7 @@ impl Error {
             hint: None,
             source: None,
             blocks: FailedBlocks::default(),
-            worker_exit: None,
+            death: None,
         }))
     }
 
@@ -220,21 +257,21 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_worker_exit(mut self, exit: WorkerExit) -> Self {
-        self.0.worker_exit = Some(exit);
+    pub(crate) fn with_death(mut self, death: Arc<Death>) -> Self {
+        self.0.death = Some(death);
         self
     }
 
     /// The same error once more, without its source: one reason may end many jobs.
     pub(crate) fn copy(&self) -> Self {
-        let Repr { kind, message, hint, blocks, worker_exit, .. } = &*self.0;
+        let Repr { kind, message, hint, blocks, death, .. } = &*self.0;
         Self(Box::new(Repr {
             kind: *kind,
             message: message.clone(),
             hint: hint.clone(),
             source: None,
             blocks: blocks.clone(),
-            worker_exit: worker_exit.clone(),
+            death: death.clone(),
         }))
     }
 
@@ -253,14 +290,20 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// The blocks that were not applied; empty unless a job failed.
+    /// The blocks that were not applied: all of them if the job never reached the workers. Empty unless a job failed, or if the
+    /// call could not become one, because of its arguments or for want of memory for an output.
     pub fn failed_blocks(&self) -> &FailedBlocks {
         &self.0.blocks
     }
 
     /// How the last worker that ran the failing block ended; `None` unless a worker died.
     pub fn worker_exit(&self) -> Option<&WorkerExit> {
-        self.0.worker_exit.as_ref()
+        self.death().map(|death| &death.exit)
+    }
+
+    /// The record of that worker's end, with its probable cause; `None` unless a worker died.
+    pub fn death(&self) -> Option<&Death> {
+        self.0.death.as_deref()
     }
 }
 
@@ -285,7 +328,7 @@ impl fmt::Debug for Error {
             .field("hint", &self.0.hint)
             .field("source", &self.0.source)
             .field("failed_blocks", &self.0.blocks)
-            .field("worker_exit", &self.0.worker_exit)
+            .field("death", &self.0.death)
             .finish()
     }
 }

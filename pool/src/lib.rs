@@ -123,6 +123,10 @@
 //! tells how the last worker ended and which blocks were not applied, all others are applied, and the pool stays usable.
 //! Deaths from outside, such as `kill -9`, do not count as attempts.
 //!
+//! Every unexpected end leaves a [`Death`]: time, worker, process, signal or code, probable [cause](Cause) with its evidence (a
+//! stack overflow, out of memory, who sent the signal), block, arguments, arrays, last panic and last lines of stderr. It is in
+//! the error of the block ([`Error::death`]), in [`Pool::deaths`], and in a `tracing` event at level warn.
+//!
 //! ```
 //! use ndpool::ndarray::prelude::*;
 //! use ndpool::{Block, ErrorKind, Pool, task};
@@ -157,7 +161,7 @@
 //!
 //! Everything returns [`Error`]: a [`kind`](Error::kind) to match on, a message that says what was found and wanted, a
 //! [`hint`](Error::hint) that says what to do, and for jobs [`failed_blocks`](Error::failed_blocks) and
-//! [`worker_exit`](Error::worker_exit). A task that returns `Err` or panics fails its block with the text, the worker lives,
+//! [`death`](Error::death). A task that returns `Err` or panics fails its block with the text, the worker lives,
 //! and the block is not tried again: the same arguments would give the same failure.
 //!
 //! # Same bits
@@ -179,6 +183,13 @@
 //!     assert_eq!(pool.run(ndpool::call(|x: u64| x * x, 12))?, 144);
 //!     Ok(())
 //! }
+//! ```
+//!
+//! How a program fares when its workers die, hang or fail can be tried out: [`inject`] makes it happen, at chosen blocks or
+//! at a rate, from the program or from the environment:
+//!
+//! ```text
+//! NDPOOL_INJECT='seed=7; kill rate=0.1; panic task=saxpy block=3' cargo run
 //! ```
 //!
 //! For a debugger, or a unit test of a task alone, [`Builder::in_process`] and [`Call::run_here`] run the same blocks in the
@@ -230,6 +241,8 @@ mod job;
 /// Functions that workers run, and calls of them.
 mod task;
 
+pub mod inject;
+
 /// What supervisor and worker say to each other outside of shared memory.
 mod control;
 
@@ -244,13 +257,21 @@ mod pool;
 
 pub mod ops;
 
+/// One function for each parser of foreign bytes.
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 #[cfg(test)]
 mod testing;
 
 pub use array::{
     Element, IntoRows, IntoRowsMut, MappedArray, NpyHeader, Rows, RowsMut, SharedArray, npy_header,
 };
-pub use error::{Error, ErrorKind, FailedBlocks, Result, WorkerExit};
+pub use error::{
+    Argument, Cause, Death, Error, ErrorKind, FailedBlocks, Fate, LostBlock, MappedRows, Result, Sender,
+    WorkerExit,
+};
 pub use ndpool_macros::{Merge, main, task, test};
 pub use pool::{Builder, Job, Map, Pool, Unordered};
 pub use segment::{
@@ -263,9 +284,18 @@ pub use worker::init;
 /// What the code that the macros generate leans on.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::task::{Fallible, Registered, TaskVtable, View, Vtable};
+    pub use crate::task::{
+        ByDebug, ByName, Describer, Fallible, Registered, Shown, TaskVtable, View, Vtable,
+    };
     pub use crate::worker::init_in_test;
     pub use inventory;
+}
+
+/// Places at which tests have processes killed: only with the feature `kill-points`, and not for programs.
+#[cfg(feature = "kill-points")]
+#[doc(hidden)]
+pub mod kill_points {
+    pub use crate::sys::kill_point::armed::{KillPoint, during_task, list};
 }
 
 /// The programs in the README, compiled and run.

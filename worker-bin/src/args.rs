@@ -26,6 +26,7 @@ Examples:
   ndpool reduce x.npy --op mean --axis 0 the mean along the first axis
   ndpool ls                              pools and their segments, alive or dead
   ndpool reap                            remove what dead pools left behind
+  ndpool stress --seconds 60             kill pools for a minute, and check every result
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
@@ -39,6 +40,10 @@ pub enum Command {
     Ls(LsArgs),
     /// Remove the segments of dead pools; living ones are never touched
     Reap(ReapArgs),
+    /// Kill pools and their workers for a while, on this machine, and check every result to the bit
+    Stress(StressArgs),
+    #[command(hide = true)]
+    StressSupervisor(SupervisorArgs),
     /// Print a script that completes this program's arguments in a shell
     Completions(CompletionsArgs),
     /// Print a manual page, in roff
@@ -145,7 +150,7 @@ Examples:
   ndpool reduce x.npy --op dot --with y.npy
   ndpool reduce x.npy --op sum --workers 4 --repeat 10 --json
 
-JSON: op, axis, shape, value, seconds, bytes_per_second, workers, workers_lost, blocks_redone. The value \
+JSON: op, axis, shape, value, seconds, bytes_per_second, workers, workers_lost, blocks_redone, deaths. The value \
 is a number or nested lists, shape its shape; of describe, histogram and unique_counts both are objects \
 with a member for each part.";
 
@@ -184,6 +189,65 @@ Examples:
   ndpool reap --json | jq '[.removed[].bytes] | add'
 
 JSON: dry_run, and removed, a list like the pools of `ndpool ls --json`.";
+
+#[derive(Debug, Args)]
+#[command(after_help = STRESS_EXAMPLES)]
+pub struct StressArgs {
+    /// What chance decides follows from it; how processes come to interleave does not [default: another one each time]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// How long; a few seconds more are spent on the end
+    #[arg(long, value_name = "N", default_value = "60")]
+    pub seconds: u64,
+
+    /// Programs that build pools, of one to four workers each
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub supervisors: NonZeroUsize,
+
+    /// Tell every few seconds how it goes, even if stderr is no terminal
+    #[arg(long)]
+    pub verbose: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    /// Expect something wrong once: the soak must notice
+    #[arg(long, hide = true)]
+    pub fault: bool,
+}
+
+const STRESS_EXAMPLES: &str = "\
+Examples:
+  ndpool stress
+  ndpool stress --seed 7 --seconds 600
+  ndpool stress --seconds 3600 --supervisors 6 --verbose
+  ndpool stress --json | jq '.kills_total, .wrong.n, .hangs.n, .leaks.n'
+
+Programs of its own run jobs of all kinds; they and their workers are killed, crashed and stopped at random moments, and where it \
+is permitted a /dev/shm of its own runs full. Nobody else's processes or files are touched. Ctrl-C ends it early, with the \
+summary. It fails if there was a wrong result, a hang or a leak.
+
+JSON: the figures of the summary. kills is by signal and target, jobs by kind; wrong, hangs and leaks have n and the first \
+texts.";
+
+/// A supervisor of `stress`.
+#[derive(Debug, Args)]
+pub struct SupervisorArgs {
+    #[arg(long)]
+    pub seed: u64,
+    #[arg(long)]
+    pub index: u64,
+    #[arg(long)]
+    pub start: u64,
+    #[arg(long)]
+    pub director: u32,
+    #[arg(long)]
+    pub directory: PathBuf,
+    #[arg(long)]
+    pub pressure: bool,
+}
 
 #[derive(Debug, Args)]
 #[command(after_help = COMPLETIONS_EXAMPLES)]

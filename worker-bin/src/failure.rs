@@ -18,6 +18,8 @@ pub enum Failure {
         /// The first run that differed from the first of all, counted from 1.
         run: usize,
     },
+    /// A soak could not be run, or found something: exit code 1.
+    Stress(String),
     /// Nobody reads stdout any more, which is nobody's fault, or it cannot be written.
     Stdout(io::Error),
 }
@@ -47,6 +49,7 @@ impl fmt::Display for Failure {
                 "run {run} gave other bits for `{what}` than run 1\n\
                  (hint: results never depend on timing; check the machine's memory, and report a bug)"
             ),
+            Self::Stress(what) => f.write_str(what),
             Self::Stdout(error) => write!(f, "cannot write to stdout: {error}"),
         }
     }

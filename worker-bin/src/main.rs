@@ -7,6 +7,7 @@
 //! | `describe` | `ndpool describe` |
 //! | `reduce` | `ndpool reduce` |
 //! | `list` | `ndpool ls` and `ndpool reap` |
+//! | `stress` | `ndpool stress`, the chaos soak |
 //! | `shell` | `ndpool completions` and `ndpool man` |
 //! | `progress` | the bar on a terminal |
 //! | `number` | numbers as JSON and as text |
@@ -23,6 +24,7 @@ mod output;
 mod progress;
 mod reduce;
 mod shell;
+mod stress;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Reduce(args) => reduce::run(&args),
         Command::Ls(args) => list::ls(&args),
         Command::Reap(args) => list::reap(&args),
+        Command::Stress(args) => stress::run(&args),
+        Command::StressSupervisor(args) => stress::run_supervisor(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };

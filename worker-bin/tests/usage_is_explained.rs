@@ -6,7 +6,7 @@ mod support;
 
 use support::{ndpool, run, stderr, stdout};
 
-const SUBCOMMANDS: [&str; 6] = ["describe", "reduce", "ls", "reap", "completions", "man"];
+const SUBCOMMANDS: [&str; 7] = ["describe", "reduce", "ls", "reap", "stress", "completions", "man"];
 
 #[test]
 fn every_help_text_has_examples_that_parse() {
@@ -55,6 +55,8 @@ fn wrong_usage_exits_with_2() {
         (&["reduce", "x.npy", "--op", "histogram", "--range", "0"], "--range"),
         (&["reduce", "x.npy", "--op", "dot"], "--with"),
         (&["reduce", "x.npy", "--op", "dot", "--with", "y.npy", "--axis", "0"], "dot does not take --axis"),
+        (&["stress", "--seconds", "a while"], "--seconds"),
+        (&["stress", "--supervisors", "0"], "--supervisors"),
         (&["completions", "csh"], "csh"),
         (&["man", "frobnicate"], "frobnicate"),
     ];

@@ -150,6 +150,7 @@ impl Expansion {
         let args = if self.signature.params.is_empty() { quote!(_) } else { quote_spanned!(site=> args) };
         let reads = self.signature.params.iter().enumerate().map(|(i, param)| self.read(i, param));
         let call = self.call();
+        let describe = self.describe();
         quote_spanned! {site=>
             impl #impl_generics #krate::Task for __Task #type_generics #where_clause {
                 const NAME: &'static str = #name;
@@ -161,6 +162,40 @@ impl Expansion {
                     #(#reads)*
                     #call
                 }
+                #describe
+            }
+        }
+    }
+
+    /// `fn describe(…) { … }`: names and types of the parameters, for the record of a death.
+    fn describe(&self) -> TokenStream {
+        let krate = self.krate(Span::mixed_site());
+        let lines: Vec<_> = self
+            .with_names()
+            .filter_map(|(name, param)| {
+                let name = name.unraw().to_string();
+                let value = |ty: TokenStream| {
+                    // Which `show` it is depends on whether the type has a `Debug`.
+                    quote_spanned! {Span::mixed_site()=>
+                        describer.value(#name, |bytes| (&#krate::__private::Shown::<#ty>::NEW).show(bytes));
+                    }
+                };
+                match &param.kind {
+                    Kind::Block => None,
+                    Kind::Value(ty) => Some(value(quote!(#ty))),
+                    Kind::Borrowed(ty) => Some(value(quote!(<#ty as ::std::borrow::ToOwned>::Owned))),
+                    Kind::Array(_) => Some(quote_spanned!(Span::mixed_site()=> describer.array(#name);)),
+                }
+            })
+            .collect();
+        if lines.is_empty() {
+            return TokenStream::new();
+        }
+        quote_spanned! {Span::mixed_site()=>
+            fn describe(describer: &mut #krate::__private::Describer<'_>) {
+                #[allow(unused_imports)]
+                use #krate::__private::{ByDebug as _, ByName as _};
+                #(#lines)*
             }
         }
     }
@@ -492,6 +527,16 @@ mod tests {
             ),
         );
         assert_has(&text, quote!(::ndpool::__private::Registered::of::<__Task>()));
+        assert_has(
+            &text,
+            quote! {
+                describer.value("a", |bytes| (&::ndpool::__private::Shown::<f64>::NEW).show(bytes));
+                describer.array("x");
+                describer.value("s", |bytes|
+                    (&::ndpool::__private::Shown::<<str as ::std::borrow::ToOwned>::Owned>::NEW).show(bytes));
+                describer.array("y");
+            },
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::element::Element;
 use crate::error::{Error, Result};
 use crate::segment::write_header;
 use crate::sys::view::bytes_of;
-use crate::sys::{host, space};
+use crate::sys::{host, kill_point, space};
 
 /// NumPy starts data at a multiple of this.
 const ALIGN_BYTES: usize = 64;
@@ -36,12 +36,16 @@ fn save<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> io
     let temporary = directory.join(format!(".{}.{:016x}.tmp", name.to_string_lossy(), host::random_u64()?));
     let guard = Temporary(&temporary);
     let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+    kill_point!("save.created");
     if let Ok(old) = fs::metadata(&target) {
         file.set_permissions(old.permissions())?;
     }
     write(array, &file)?;
+    kill_point!("save.written");
     file.sync_all()?;
+    kill_point!("save.synced");
     fs::rename(&temporary, &target)?;
+    kill_point!("save.renamed");
     std::mem::forget(guard);
     File::open(&directory)?.sync_all()
 }

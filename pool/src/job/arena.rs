@@ -35,7 +35,10 @@ pub(crate) struct JobHeader {
     slot_bytes: AtomicU64,
     /// Not zero once the job was cancelled; a hint for tasks that ask.
     cancelled: AtomicU64,
-    unused: [AtomicU64; 2],
+    /// Blocks of the job that workers may hold at a time; zero for no limit. Written by workers that found no space for a
+    /// result, and by the supervisor when space has come back.
+    window: AtomicU64,
+    unused: [AtomicU64; 1],
 }
 
 crate::sys::cells::declare_cells! { JobHeader: 64 }
@@ -130,6 +133,24 @@ impl Arena {
         self.header().cancelled.store(1, Ordering::Relaxed);
     }
 
+    /// Blocks that workers may hold at a time, if space for results is short; a hint.
+    pub(crate) fn window(&self) -> Option<usize> {
+        let window = self.header().window.load(Ordering::Relaxed) as usize;
+        (window != 0).then_some(window)
+    }
+
+    /// Lets workers hold no more blocks at a time than this.
+    pub(crate) fn narrow(&self, n_blocks: usize) {
+        let narrower = |window| (window == 0 || window > n_blocks as u64).then_some(n_blocks as u64);
+        // An error means that it is as narrow already.
+        let _ = self.header().window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, narrower);
+    }
+
+    /// Lets workers hold as many blocks as they like; whether they could not.
+    pub(crate) fn widen(&self) -> bool {
+        self.header().window.swap(0, Ordering::Relaxed) != 0
+    }
+
     /// Writes everything that workers read of a job. The words are not touched.
     ///
     /// # Panics
@@ -146,6 +167,7 @@ impl Arena {
         header.table_len.store(plan.table_len as u64, Ordering::Relaxed);
         header.slot_bytes.store(plan.slot_bytes as u64, Ordering::Relaxed);
         header.cancelled.store(0, Ordering::Relaxed);
+        header.window.store(0, Ordering::Relaxed);
         header.n_blocks.store(plan.n_blocks as u64, Ordering::Release);
         let start = self.data_start();
         self.mapping.write_bytes(start, descriptor);
@@ -187,8 +209,10 @@ impl Arena {
             Some(call) => {
                 let end_of = |index: usize| {
                     let mut bytes = [0; 8];
-                    let table = plan.table().unwrap_or(usize::MAX);
-                    self.mapping.read_bytes(self.data_start() + table + index * 8, &mut bytes);
+                    // A call beyond the table has no arguments; that will not do, and be said, when they are decoded.
+                    if let Some(table) = plan.table().filter(|_| index < plan.table_len) {
+                        self.mapping.read_bytes(self.data_start() + table + index * 8, &mut bytes);
+                    }
                     (u64::from_le_bytes(bytes) as usize).min(plan.arguments_len)
                 };
                 (if call == 0 { 0 } else { end_of(call - 1) }, end_of(call))
@@ -221,6 +245,14 @@ impl Arena {
         self.mapping.write_bytes(at, &header);
     }
 
+    /// Whether a block of job `sequence` that is not *done* was run and given back.
+    pub(crate) fn was_given_back(&self, plan: &Plan, block: usize, sequence: u64) -> bool {
+        let mut bytes = Vec::new();
+        // Slots are not cleared between jobs: the sequence tells whose this is.
+        matches!(self.read_slot(plan, block, &mut bytes), Ok((SlotKind::GivenBack, Place::Inline)))
+            && bytes == sequence.to_le_bytes()
+    }
+
     /// Reads the slot of a block whose word is terminal.
     ///
     /// # Errors
@@ -232,7 +264,11 @@ impl Arena {
         block: usize,
         inline: &mut Vec<u8>,
     ) -> Result<(SlotKind, Place)> {
-        let at = self.data_start() + plan.slots().unwrap_or(usize::MAX) + block * plan.slot_bytes;
+        let slots = plan
+            .slots()
+            .filter(|_| block < plan.n_blocks)
+            .ok_or_else(|| damaged(format!("no slot for block {block} of {plan:?}")))?;
+        let at = self.data_start() + slots + block * plan.slot_bytes;
         let mut header = [0; SLOT_HEADER_BYTES];
         self.mapping.read_bytes(at, &mut header);
         let word = |index: usize| {
@@ -280,6 +316,8 @@ pub(crate) enum SlotKind {
     Value = 1,
     /// A serialised [`Failure`](crate::task::Failure).
     Failure = 2,
+    /// The sequence of the job: the task ran, there was no space for its result, and the block was given back.
+    GivenBack = 3,
 }
 
 impl SlotKind {
@@ -287,6 +325,7 @@ impl SlotKind {
         match bits {
             1 => Some(Self::Value),
             2 => Some(Self::Failure),
+            3 => Some(Self::GivenBack),
             _ => None,
         }
     }

@@ -12,6 +12,7 @@
 use super::doorbell::{Bed, Bell, Epoch};
 use crate::segment::Locator;
 use crate::sys::cells::cells;
+use crate::sys::crash::SignalNote;
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicU32, AtomicU64, Ordering, fence};
 
@@ -60,6 +61,19 @@ struct WorkerCells {
     /// Bytes of `last_words` in use.
     last_words_len: AtomicU64,
     unused: [AtomicU64; 1],
+    /// Number and code of the signal that ended the worker, as its handler was told; zero if none came.
+    signal: AtomicU64,
+    /// The address that the signal is about.
+    signal_address: AtomicU64,
+    /// The stack pointer where the signal struck, or zero.
+    signal_stack: AtomicU64,
+    /// Process and user that sent the signal.
+    signal_sender: AtomicU64,
+    /// The sender's name.
+    signal_sender_name: [AtomicU64; 2],
+    /// A [`Farewell`].
+    farewell: AtomicU64,
+    unused_1: [AtomicU64; 1],
     /// The text of a panic, written by the panic hook before anything else can go wrong.
     last_words: [AtomicU64; LAST_WORDS_BYTES / 8],
 }
@@ -79,7 +93,7 @@ struct JobCells {
 
 crate::sys::cells::declare_cells! {
     BoardHeader: 128,
-    WorkerCells: 64 + LAST_WORDS_BYTES,
+    WorkerCells: 128 + LAST_WORDS_BYTES,
     JobCells: 512,
 }
 
@@ -90,6 +104,18 @@ pub(crate) struct Board {
     /// Of the segment's data in the mapping.
     start: usize,
     n_workers: usize,
+}
+
+/// Why a worker ends of its own accord, which it says before it does: an end without a farewell is a death by something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Farewell {
+    /// It was asked to, or has run its share of blocks.
+    Retired = 1,
+    /// It cannot go on; its last words say why.
+    GaveUp = 2,
+    /// Its supervisor seems to be gone; its last words say how it knows.
+    SupervisorLost = 3,
 }
 
 /// An open job, as its entry on the board says.
@@ -330,6 +356,55 @@ impl Board {
         load_bytes(&cells.last_words, len.min(LAST_WORDS_BYTES))
     }
 
+    /// Notes the signal that ends the worker. For a signal handler: stores only.
+    pub(crate) fn note_signal(&self, slot: usize, note: &SignalNote) {
+        let cells = self.worker(slot);
+        cells.signal_address.store(note.address, Ordering::Relaxed);
+        cells.signal_stack.store(note.stack, Ordering::Relaxed);
+        let sender = u64::from(note.sender_pid) | u64::from(note.sender_uid) << 32;
+        cells.signal_sender.store(sender, Ordering::Relaxed);
+        for (cell, word) in cells.signal_sender_name.iter().zip(note.sender_name) {
+            cell.store(word, Ordering::Relaxed);
+        }
+        let signal = u64::from(note.number.cast_unsigned()) | u64::from(note.code.cast_unsigned()) << 32;
+        cells.signal.store(signal, Ordering::Release);
+    }
+
+    /// The signal that the worker's handler noted last.
+    pub(crate) fn signal(&self, slot: usize) -> Option<SignalNote> {
+        let cells = self.worker(slot);
+        let signal = cells.signal.load(Ordering::Acquire);
+        let sender = cells.signal_sender.load(Ordering::Relaxed);
+        (signal != 0).then(|| SignalNote {
+            number: (signal as u32).cast_signed(),
+            code: ((signal >> 32) as u32).cast_signed(),
+            address: cells.signal_address.load(Ordering::Relaxed),
+            stack: cells.signal_stack.load(Ordering::Relaxed),
+            sender_pid: sender as u32,
+            sender_uid: (sender >> 32) as u32,
+            sender_name: [0, 1].map(|i| cells.signal_sender_name[i].load(Ordering::Relaxed)),
+        })
+    }
+
+    /// Says why the worker ends of its own accord.
+    pub(crate) fn say_farewell(&self, slot: usize, farewell: Farewell) {
+        self.worker(slot).farewell.store(farewell as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn farewell(&self, slot: usize) -> Option<Farewell> {
+        match self.worker(slot).farewell.load(Ordering::Relaxed) {
+            1 => Some(Farewell::Retired),
+            2 => Some(Farewell::GaveUp),
+            3 => Some(Farewell::SupervisorLost),
+            _ => None,
+        }
+    }
+
+    /// Whether the worker's process is running a task.
+    pub(crate) fn is_in_task(&self, slot: usize) -> bool {
+        !matches!(self.running(slot), 0 | ABSENT)
+    }
+
     /// Readies a worker's cells for its next process. The spill file's end stays: results may lie before it.
     pub(crate) fn reset_worker(&self, slot: usize) {
         let cells = self.worker(slot);
@@ -339,6 +414,8 @@ impl Board {
         cells.running.store(ABSENT, Ordering::Relaxed);
         cells.n_begun.store(0, Ordering::Relaxed);
         cells.last_words_len.store(0, Ordering::Relaxed);
+        cells.signal.store(0, Ordering::Relaxed);
+        cells.farewell.store(0, Ordering::Relaxed);
         self.bed(slot).clear();
     }
 }

@@ -6,6 +6,7 @@
 use super::grid::Grid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{DType, Locator};
+use crate::sys::view::checked_len_bytes;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -53,7 +54,10 @@ pub(crate) struct ArraySpec {
 pub(crate) fn rows_of(shape: &[usize], item_bytes: usize) -> (usize, usize) {
     match shape {
         [] => (1, item_bytes),
-        [n_rows, row @ ..] => (*n_rows, row.iter().product::<usize>() * item_bytes),
+        // A row without elements has no bytes, however long its other axes are said to be.
+        [n_rows, row @ ..] if row.contains(&0) => (*n_rows, 0),
+        // Saturating: arrays without rows may be said to have rows of any length.
+        [n_rows, row @ ..] => (*n_rows, row.iter().fold(item_bytes, |bytes, &n| bytes.saturating_mul(n))),
     }
 }
 
@@ -75,13 +79,7 @@ impl ArraySpec {
     /// Checks that the array lies inside its segment, and that its size does not overflow.
     pub(crate) fn validate(&self, data_len: usize) -> Result<()> {
         let item = self.dtype.size_bytes();
-        let end = self
-            .shape
-            .iter()
-            .try_fold(item, |product, &n| product.checked_mul(n))
-            .and_then(|len| len.checked_add(self.offset_bytes))
-            // ndarray's constructors want lengths that fit an isize.
-            .filter(|&end| isize::try_from(end).is_ok());
+        let end = checked_len_bytes(&self.shape, item).and_then(|len| len.checked_add(self.offset_bytes));
         let fits = end.is_some_and(|end| end <= data_len);
         if !fits || !self.offset_bytes.is_multiple_of(item) {
             return Err(Error::new(
@@ -116,6 +114,35 @@ pub(crate) struct Descriptor {
 const STAGING_ALIGN: usize = 64;
 
 impl Descriptor {
+    /// Checks that a descriptor that was read describes a job of `n_blocks` blocks, and that every block of it lies inside of the
+    /// arrays, and these inside of their segments: from here on no place that is computed from it overflows or is out of bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Segment`], with what does not fit.
+    pub(crate) fn validate(&self, n_blocks: usize) -> Result<()> {
+        let refused =
+            |what: String| Error::new(ErrorKind::Segment, format!("a job's descriptor cannot be: {what}"));
+        if self.grid.checked_n_blocks() != Some(n_blocks) {
+            return Err(refused(format!("{:?} where the job has {n_blocks} blocks", self.grid)));
+        }
+        let mut staged_len = 0_usize;
+        for array in &self.arrays {
+            array.validate(array.locator.data_len)?;
+            if array.mode != Mode::Whole && self.grid.n_rows() > array.n_rows() {
+                return Err(refused(format!("{:?} over an array of {:?}", self.grid, array.shape)));
+            }
+            if array.mode == Mode::Stage {
+                let len = array.n_rows().saturating_mul(array.row_bytes()).saturating_add(STAGING_ALIGN);
+                staged_len = staged_len.saturating_add(len);
+            }
+        }
+        if isize::try_from(staged_len).is_err() {
+            return Err(refused(format!("{staged_len} bytes to be staged")));
+        }
+        Ok(())
+    }
+
     /// Where a block's staged arrays lie in the staging buffer: for each array that is staged, its number, its
     /// place in the buffer and its place in the segment's data.
     ///
@@ -149,4 +176,58 @@ pub(crate) struct Staged {
     pub(crate) buffer: Range<usize>,
     /// Bytes of the segment's data.
     pub(crate) target: Range<usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::{Place, RunId};
+
+    fn array(shape: &[usize], offset_bytes: usize, mode: Mode) -> ArraySpec {
+        let locator = Locator {
+            place: Place::Memfd { pid: 1, fd: 3 },
+            kind: None,
+            run: RunId::new(1),
+            nonce: 0,
+            generation: 0,
+            file_len: 4096,
+            data_offset: 0,
+            data_len: 4096,
+        };
+        ArraySpec { locator, dtype: DType::F64, shape: shape.to_vec(), offset_bytes, mode }
+    }
+
+    fn job(grid: Grid, arrays: Vec<ArraySpec>) -> Descriptor {
+        let task_name = Cow::Borrowed("task");
+        Descriptor { sequence: 1, task: TaskId::Name, task_name, grid, arrays, n_values: 0, is_batch: false }
+    }
+
+    #[test]
+    fn what_fits_is_accepted() {
+        let grid = Grid::new(10, 3);
+        for shape in [&[10][..], &[10, 51], &[12, 2], &[10, 0, 7]] {
+            assert!(job(grid, vec![array(shape, 16, Mode::Stage)]).validate(4).is_ok(), "{shape:?}");
+        }
+        assert!(job(grid, vec![array(&[], 4088, Mode::Whole)]).validate(4).is_ok());
+        assert!(job(Grid::new(0, 1), vec![array(&[0, 1 << 50], 0, Mode::Stage)]).validate(1).is_ok());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let grid = Grid::new(10, 3);
+        for (shape, offset, mode) in [
+            (&[10, 52][..], 0, Mode::Read),
+            (&[10], 4, Mode::Read),
+            (&[10], 4024, Mode::Out),
+            (&[10], usize::MAX - 7, Mode::Out),
+            (&[9], 0, Mode::Stage),
+            (&[], 0, Mode::Read),
+            (&[usize::MAX, 2], 0, Mode::Whole),
+            (&[10, 0, usize::MAX, usize::MAX], 0, Mode::Whole),
+        ] {
+            let refused = job(grid, vec![array(shape, offset, mode)]).validate(4);
+            assert!(refused.is_err(), "{shape:?} at {offset} as {mode:?}");
+        }
+        assert!(job(grid, vec![]).validate(5).is_err());
+    }
 }

@@ -43,10 +43,19 @@ impl Grid {
         self.n_rows.div_ceil(self.block_rows).max(1)
     }
 
+    /// The number of blocks of a grid that came from another process; `None` if it is none that [`Grid`] makes.
+    pub(crate) fn checked_n_blocks(&self) -> Option<usize> {
+        (self.block_rows > 0).then(|| self.n_blocks()).filter(|&n| n <= MAX_BLOCKS)
+    }
+
+    pub(crate) fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
     /// The rows of a block.
     pub(crate) fn rows(&self, block: usize) -> Range<usize> {
-        let start = (block * self.block_rows).min(self.n_rows);
-        start..(start + self.block_rows).min(self.n_rows)
+        let start = block.saturating_mul(self.block_rows).min(self.n_rows);
+        start..start.saturating_add(self.block_rows).min(self.n_rows)
     }
 }
 
@@ -72,8 +81,17 @@ mod tests {
 
         #[test]
         fn any_number_of_rows_fits_a_ledger(n_rows in any::<usize>(), block_rows in any::<usize>()) {
-            prop_assert!(Grid::new(n_rows, block_rows).n_blocks() <= MAX_BLOCKS);
+            let grid = Grid::new(n_rows, block_rows);
+            prop_assert!(grid.n_blocks() <= MAX_BLOCKS);
+            prop_assert_eq!(grid.checked_n_blocks(), Some(grid.n_blocks()));
+            prop_assert_eq!(grid.rows(grid.n_blocks() - 1).end, n_rows);
         }
+    }
+
+    #[test]
+    fn foreign_grids_are_checked() {
+        assert_eq!(Grid { n_rows: 3, block_rows: 0 }.checked_n_blocks(), None);
+        assert_eq!(Grid { n_rows: usize::MAX, block_rows: 1 }.checked_n_blocks(), None);
     }
 
     #[test]

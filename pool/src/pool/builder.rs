@@ -3,6 +3,7 @@
 use super::handle::{Engine, Pool};
 use crate::control::known_tasks;
 use crate::error::{Error, ErrorKind, Result};
+use crate::inject::{self, Faults};
 use crate::job::word::MAX_WORKERS;
 use crate::segment::{Backing, Run, reap};
 use crate::supervisor::{Config, Core, Program, Stderr, watch_signals};
@@ -16,6 +17,8 @@ use std::time::Duration;
 const DEFAULT_IDLE_SPIN: Duration = Duration::from_micros(20);
 const DEFAULT_START_DEADLINE: Duration = Duration::from_secs(30);
 const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
+/// Long beside a block, short beside the patience of somebody who has cancelled.
+const DEFAULT_CANCEL_GRACE: Duration = Duration::from_secs(10);
 
 /// Makes a [`Pool`].
 ///
@@ -43,14 +46,18 @@ pub struct Builder {
     backing: Backing,
     start_deadline: Duration,
     shutdown_grace: Duration,
+    cancel_grace: Duration,
     idle_spin: Duration,
     max_tasks_per_worker: Option<u64>,
+    memory_limit_per_worker: Option<u64>,
+    recycle_above: Option<u64>,
     threads_per_worker: usize,
     environment: Vec<(OsString, OsString)>,
     pin_cpus: bool,
     stderr: Stderr,
     handles_signals: bool,
     is_in_process: bool,
+    faults: Option<Faults>,
 }
 
 impl Builder {
@@ -61,14 +68,18 @@ impl Builder {
             backing: Backing::Auto,
             start_deadline: DEFAULT_START_DEADLINE,
             shutdown_grace: DEFAULT_SHUTDOWN_GRACE,
+            cancel_grace: DEFAULT_CANCEL_GRACE,
             idle_spin: DEFAULT_IDLE_SPIN,
             max_tasks_per_worker: None,
+            memory_limit_per_worker: None,
+            recycle_above: None,
             threads_per_worker: 1,
             environment: Vec::new(),
             pin_cpus: false,
             stderr: Stderr::default(),
             handles_signals: false,
             is_in_process: false,
+            faults: None,
         }
     }
 
@@ -106,6 +117,17 @@ impl Builder {
         self
     }
 
+    /// How long blocks that run may take to end when their job is cancelled, by [`Job::cancel`](crate::Job::cancel), by
+    /// dropping its handle or by a panic of its caller; 10 s by default.
+    ///
+    /// A task is told by [`Block::is_cancelled`](crate::Block::is_cancelled), and a block that ends in time is applied. One that
+    /// does not has its worker killed and is not applied; it is not counted as an attempt, and blocks of other jobs go on.
+    /// [`Call::cancel_grace`](crate::Call::cancel_grace) says otherwise for one call; `Duration::MAX` waits for ever.
+    pub fn cancel_grace(mut self, limit: Duration) -> Self {
+        self.cancel_grace = limit;
+        self
+    }
+
     /// How long workers, and callers that wait, look for news before they sleep; 20 µs by default. Longer saves
     /// wake-ups, which take some 50 µs each, and costs processor time.
     pub fn idle_spin(mut self, duration: Duration) -> Self {
@@ -116,6 +138,34 @@ impl Builder {
     /// Replaces each worker after this many blocks, for native code that leaks; without limit by default.
     pub fn max_tasks_per_worker(mut self, n: u64) -> Self {
         self.max_tasks_per_worker = Some(n);
+        self
+    }
+
+    /// How much memory each worker may have to itself, in bytes; without limit by default.
+    ///
+    /// Counted are the worker's own pages, in memory or swapped out: what its tasks allocate, its stacks, its libraries' data.
+    /// Arrays of the pool, staged rows, arguments and results that lie in shared memory are not.
+    ///
+    /// A worker that is over the limit while it runs a block is killed. The block is tried again by a fresh worker, and after
+    /// its [attempts](crate::Call::attempts) the job fails with [`MemoryLimit`](ErrorKind::MemoryLimit); all other blocks are
+    /// applied. A worker that is over it between two blocks is replaced.
+    ///
+    /// Workers are measured some twenty times a second while jobs run. So that nothing quicker than that gets far, the system
+    /// refuses a worker private writable address space (`RLIMIT_DATA`) beyond twice the limit: a task that handles the refusal
+    /// can go on, others abort, which is reported as above. Memory that is reserved and not used counts there, such as
+    /// the stacks of threads.
+    pub fn memory_limit_per_worker(mut self, bytes: u64) -> Self {
+        self.memory_limit_per_worker = Some(bytes);
+        self
+    }
+
+    /// Replaces a worker whose own resident memory is above this many bytes after a block, for native code that leaks; never
+    /// by default.
+    ///
+    /// The worker holds nothing then, so it costs the time of a start and no block. What counts is what counts for
+    /// [`memory_limit_per_worker`](Self::memory_limit_per_worker), but for what is swapped out.
+    pub fn recycle_above(mut self, bytes: u64) -> Self {
+        self.recycle_above = Some(bytes);
         self
     }
 
@@ -154,9 +204,19 @@ impl Builder {
     }
 
     /// Runs everything on the caller's thread in this process, without workers: for debuggers and unit tests.
-    /// Results have the same bits. What would kill a worker kills the program.
+    /// Results have the same bits. What would kill a worker kills the program, and nothing ends what takes too long or too
+    /// much: time limits and limits on workers have no effect.
     pub fn in_process(mut self) -> Self {
         self.is_in_process = true;
+        self
+    }
+
+    /// Has things go wrong on purpose, so that a program can test what it makes of them: see [`inject`](crate::inject).
+    ///
+    /// Without this call the environment variable `NDPOOL_INJECT` is looked at. With it, it is not: a program that wants
+    /// none whatever the environment says gives `Faults::new()`.
+    pub fn inject(mut self, faults: Faults) -> Self {
+        self.faults = Some(faults);
         self
     }
 
@@ -166,7 +226,8 @@ impl Builder {
     ///
     /// - [`NotInitialised`](ErrorKind::NotInitialised) if the program did not call [`init`](crate::init), or is a
     ///   worker itself.
-    /// - [`InvalidArgument`](ErrorKind::InvalidArgument) for options that make no pool.
+    /// - [`InvalidArgument`](ErrorKind::InvalidArgument) for options that make no pool, and for what `NDPOOL_INJECT` says
+    ///   if it is not [faults](crate::inject).
     /// - [`DuplicateTask`](ErrorKind::DuplicateTask) if two tasks have one name.
     /// - [`Start`](ErrorKind::Start) or [`BuildMismatch`](ErrorKind::BuildMismatch) if workers do not come up.
     /// - [`OutOfSpace`](ErrorKind::OutOfSpace), [`Io`](ErrorKind::Io) for memory that cannot be had.
@@ -185,9 +246,20 @@ impl Builder {
         if self.max_tasks_per_worker == Some(0) {
             return Err(invalid("max_tasks_per_worker(0): a worker runs at least one block".into()));
         }
+        let faults = match self.faults {
+            Some(faults) => faults,
+            // A worker says below that it builds no pools, whatever the environment holds.
+            None if role() == Role::Worker => Faults::new(),
+            None => inject::from_environment()?,
+        };
+        faults.check(self.is_in_process)?;
+        let faults = Some(faults).filter(|faults| !faults.is_empty());
+        if self.memory_limit_per_worker == Some(0) {
+            return Err(invalid("memory_limit_per_worker(0): a worker has some memory".into()));
+        }
         if self.is_in_process {
             let run = Run::create(self.backing)?;
-            return Ok(Pool::with_engine(Engine::InProcess { run, n_workers }));
+            return Ok(Pool::with_engine(Engine::InProcess { run, n_workers, faults }));
         }
         match role() {
             Role::Supervisor => {}
@@ -220,11 +292,15 @@ impl Builder {
             start_deadline: self.start_deadline,
             idle_spin: self.idle_spin,
             shutdown_grace: self.shutdown_grace,
+            cancel_grace: self.cancel_grace,
             max_tasks_per_worker: self.max_tasks_per_worker,
+            memory_limit: self.memory_limit_per_worker,
+            recycle_above: self.recycle_above,
             threads_per_worker: self.threads_per_worker,
             environment: self.environment,
             cpus: self.pin_cpus.then(usable_cpus),
             stderr: self.stderr,
+            faults,
         };
         let core = Core::start(run, config)?;
         if self.handles_signals {

@@ -4,7 +4,8 @@ use super::builder::Builder;
 use super::in_process;
 use super::job::Job;
 use super::map::Map;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Death, Error, ErrorKind, Result};
+use crate::inject::Faults;
 use crate::segment::Run;
 use crate::supervisor::{Core, Stats};
 use crate::task::Call;
@@ -45,7 +46,7 @@ pub struct Pool {
 /// Who runs blocks.
 pub(super) enum Engine {
     Workers(Arc<Core>),
-    InProcess { run: Arc<Run>, n_workers: usize },
+    InProcess { run: Arc<Run>, n_workers: usize, faults: Option<Faults> },
 }
 
 impl Pool {
@@ -102,14 +103,23 @@ impl Pool {
         }
     }
 
+    /// The records of workers that ended unexpectedly, the oldest first: the last 256 of them. How many there were in all
+    /// is [`Stats::workers_lost`].
+    pub fn deaths(&self) -> Vec<Arc<Death>> {
+        match &self.engine {
+            Engine::Workers(core) => core.deaths(),
+            Engine::InProcess { .. } => Vec::new(),
+        }
+    }
+
     /// Runs a call and waits for its result.
     ///
     /// # Errors
     ///
     /// - [`Task`](ErrorKind::Task), [`Panic`](ErrorKind::Panic): a block failed; of several, that of the lowest
     ///   block. All other blocks were applied; [`Error::failed_blocks`] says which were not.
-    /// - [`WorkerLost`](ErrorKind::WorkerLost), [`Timeout`](ErrorKind::Timeout): a block was given up after its
-    ///   attempts.
+    /// - [`WorkerLost`](ErrorKind::WorkerLost), [`OutOfMemory`](ErrorKind::OutOfMemory),
+    ///   [`Timeout`](ErrorKind::Timeout): a block was given up after its attempts; [`Error::death`] is the record of the last.
     /// - [`Deadline`](ErrorKind::Deadline), [`Cancelled`](ErrorKind::Cancelled): the job ended early.
     /// - [`Shape`](ErrorKind::Shape), [`InvalidArgument`](ErrorKind::InvalidArgument),
     ///   [`Serde`](ErrorKind::Serde), [`UnknownTask`](ErrorKind::UnknownTask): the call cannot be run; no worker
@@ -119,7 +129,9 @@ impl Pool {
         let (spec, collect, on_progress) = call.into_parts()?;
         match &self.engine {
             Engine::Workers(core) => Job::start(core, spec, collect, on_progress, false)?.join(),
-            Engine::InProcess { run, .. } => in_process::run(run, spec, collect),
+            Engine::InProcess { run, faults, .. } => {
+                in_process::run(run, faults.as_ref(), spec, collect, on_progress)
+            }
         }
     }
 
@@ -135,7 +147,9 @@ impl Pool {
         let (spec, collect, on_progress) = call.into_parts()?;
         match &self.engine {
             Engine::Workers(core) => Job::start(core, spec, collect, on_progress, true),
-            Engine::InProcess { run, .. } => Ok(Job::ended(in_process::run(run, spec, collect))),
+            Engine::InProcess { run, faults, .. } => {
+                Ok(Job::ended(in_process::run(run, faults.as_ref(), spec, collect, on_progress)))
+            }
         }
     }
 
@@ -229,7 +243,7 @@ impl<'a, R: 'a> Call<'a, R> {
     ///
     /// Those of [`Pool::run`] that can happen without workers.
     pub fn run_here(self) -> Result<R> {
-        let pool = Pool::builder().workers(1).in_process().build()?;
+        let pool = Pool::builder().workers(1).in_process().inject(Faults::new()).build()?;
         pool.run(self)
     }
 }

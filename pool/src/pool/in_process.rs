@@ -2,11 +2,13 @@
 
 use crate::array::ArraySource;
 use crate::error::{FailedBlocks, Result};
+use crate::inject::{Faults, Site};
 use crate::job::descriptor::{ArraySpec, Mode};
 use crate::segment::Run;
 use crate::supervisor::failure_error;
 use crate::task::{
-    Args, Block, BlockArray, CallSpec, Collect, Collected, Failure, Outcome, ResolvedArray, States, Values,
+    Args, Block, BlockArray, CallSpec, Collect, Collected, Failure, OnProgress, Outcome, Progress,
+    ResolvedArray, States, Values,
 };
 use crate::worker::{install_hook_in_process, run_task};
 use std::sync::Arc;
@@ -21,7 +23,13 @@ struct Array {
 }
 
 /// Runs a call from its first block to its last.
-pub(super) fn run<R>(run: &Arc<Run>, spec: CallSpec, collect: Collect<'_, R>) -> Result<R> {
+pub(super) fn run<R>(
+    run: &Arc<Run>,
+    faults: Option<&Faults>,
+    spec: CallSpec,
+    collect: Collect<'_, R>,
+    mut on_progress: Option<OnProgress<'_>>,
+) -> Result<R> {
     let grid = spec.grid()?;
     let label = spec.label().to_string();
     let mut outputs = Vec::new();
@@ -54,7 +62,7 @@ pub(super) fn run<R>(run: &Arc<Run>, spec: CallSpec, collect: Collect<'_, R>) ->
             is_cancelled: &|| false,
             states: &states,
         };
-        match run_block(spec.vtable, &values, &mut arrays, &told) {
+        match run_block(spec.vtable, &values, &mut arrays, &told, faults) {
             Ok(bytes) => results.push(bytes),
             Err(failure) => {
                 let tears = arrays.iter().any(|array| array.spec.mode == Mode::Out);
@@ -62,6 +70,9 @@ pub(super) fn run<R>(run: &Arc<Run>, spec: CallSpec, collect: Collect<'_, R>) ->
                 set.push(block..block + 1);
                 first_failure.get_or_insert((block, failure));
             }
+        }
+        if let Some(tell) = &mut on_progress {
+            tell(Progress { blocks_done: block + 1, n_blocks: grid.n_blocks() });
         }
     }
     if let Some((block, failure)) = first_failure {
@@ -78,6 +89,7 @@ fn run_block(
     values: &Values,
     arrays: &mut [Array],
     told: &Block<'_>,
+    faults: Option<&Faults>,
 ) -> Result<Vec<u8>, Failure> {
     let rows = told.rows();
     let mut block_arrays = Vec::with_capacity(arrays.len());
@@ -111,7 +123,15 @@ fn run_block(
     let mut args = unsafe { Args::new(values, &block_arrays, told) };
     let mut outcome = Outcome::new();
     let hook = install_hook_in_process();
-    let result = run_task(vtable, &mut args, &mut outcome);
+    let site = Site {
+        task: vtable.name,
+        arguments: values.bytes(),
+        block: told.index(),
+        attempt: 0,
+        is_cancelled: &|| false,
+    };
+    let injected = faults.map(|faults| (faults, &site));
+    let result = run_task(vtable, &mut args, &mut outcome, injected);
     drop(hook);
     result?;
     for (array, block_array) in arrays.iter().zip(&block_arrays) {

@@ -63,12 +63,12 @@ impl<'a, R: 'a> Job<'a, R> {
         detached: bool,
     ) -> Result<Self> {
         let record = JobRecord::new(core, spec)?;
-        let is_watched = detached || record.has_limits();
+        let is_watched = detached || core.must_watch(&record);
         if is_watched {
             // Fails here, if it does, and not once workers have the job.
-            core.watch(false)?;
+            core.watch(false).map_err(|error| error.with_blocks(record.none_run()))?;
         }
-        core.submit(&record)?;
+        core.submit(&record).map_err(|error| error.with_blocks(record.none_run()))?;
         let job = Self {
             state: Some(JobState::Running {
                 core: Arc::clone(core),
@@ -131,7 +131,8 @@ impl<'a, R: 'a> Job<'a, R> {
     }
 
     /// Cancels the job: blocks that no worker has begun are not run. Those that were begun are applied in full or
-    /// not at all; the error of [`Job::join`] says which.
+    /// not at all; the error of [`Job::join`] says which. What does not end by itself is ended after the
+    /// [grace](crate::Builder::cancel_grace).
     pub fn cancel(&self) {
         if let Some(JobState::Running { core, record, .. }) = &self.state {
             core.cancel(record, cancelled());

@@ -171,9 +171,10 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
                 let job = Job::start(core, spec, collect, on_progress, true)?;
                 Ok(Flight::Job { index, job })
             }
-            Engine::InProcess { run, .. } => {
-                Ok(Flight::Ready { index, result: in_process::run(run, spec, collect) })
-            }
+            Engine::InProcess { run, faults, .. } => Ok(Flight::Ready {
+                index,
+                result: in_process::run(run, faults.as_ref(), spec, collect, on_progress),
+            }),
         });
         result.unwrap_or_else(|error| Flight::Ready { index, result: Err(error) })
     }
@@ -205,11 +206,11 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
         let index = self.count(n_calls);
         let submitted = Instant::now();
         let record = JobRecord::new_batch(core, &mut specs).and_then(|record| {
-            if record.has_limits() {
+            if core.must_watch(&record) {
                 core.watch(false)?;
             }
-            core.submit(&record)?;
-            if record.has_limits() {
+            core.submit(&record).map_err(|error| error.with_blocks(record.none_run()))?;
+            if core.must_watch(&record) {
                 // The monitor may have looked before the job was there.
                 let _ = core.watch(false);
             }

@@ -15,7 +15,7 @@ use super::names::RunId;
 use super::storage::map_refused;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::map::Mapping;
-use crate::sys::{host, shm};
+use crate::sys::{host, kill_point, shm};
 
 /// Where the bytes of a segment, or of a user's mapped file, are found, and how they are known to be the right ones.
 ///
@@ -36,6 +36,16 @@ pub(crate) struct Locator {
     pub(crate) data_offset: usize,
     /// Number of bytes of data.
     pub(crate) data_len: usize,
+}
+
+impl Locator {
+    /// Where the file can be found, for messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        match &self.place {
+            Place::Named { path, .. } | Place::File { path, .. } => OsStr::from_bytes(path).into(),
+            Place::Memfd { pid, fd } => format!("/proc/{pid}/fd/{fd}").into(),
+        }
+    }
 }
 
 /// Where a file is opened. Paths are bytes, as the kernel has them.
@@ -80,7 +90,11 @@ pub(crate) fn attach(locator: &Locator, access: Access) -> Result<Attachment> {
         let message = format!("cannot open segment `{name}`: {error}");
         Error::new(ErrorKind::Segment, message).with_source(error)
     })?;
-    if let Err(problem) = locator.check(&file) {
+    let checked = match (locator.kind, access) {
+        (None, Access::Write) => Err("a user's file, which is never written".to_owned()),
+        _ => locator.check(&file),
+    };
+    if let Err(problem) = checked {
         return Err(Error::new(
             ErrorKind::Segment,
             format!("`{name}` is not the segment that was meant: {problem}"),
@@ -161,7 +175,13 @@ impl Attachment {
     /// Writes a range of these data to `offset` of another segment's data, through its file.
     pub(crate) fn write_back(&self, range: Range<usize>, to: &Self, offset: usize) -> io::Result<()> {
         let bytes = self.mapping.bytes_at_rest(self.data_offset + range.start, range.len());
-        to.file.write_all_at(bytes, (to.data_offset + offset) as u64)
+        // In one piece, unless processes are to die between two.
+        let (first, second) =
+            bytes.split_at(if cfg!(feature = "kill-points") { bytes.len() / 2 } else { bytes.len() });
+        let at = (to.data_offset + offset) as u64;
+        to.file.write_all_at(first, at)?;
+        kill_point!("commit.array_half_written");
+        to.file.write_all_at(second, at + first.len() as u64)
     }
 }
 
@@ -201,7 +221,7 @@ impl Locator {
     /// The same scratch segment after it has grown to hold `len` bytes.
     pub(crate) fn grown_to(&self, len: usize) -> Self {
         let data_len = len.max(self.data_len);
-        Self { data_len, file_len: self.file_len.max(PAGE_BYTES + data_len), ..self.clone() }
+        Self { data_len, file_len: self.file_len.max(PAGE_BYTES.saturating_add(data_len)), ..self.clone() }
     }
 
     /// Compares the open file with what was meant: nothing of it can change behind our back after that but its contents, or,

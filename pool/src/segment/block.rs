@@ -22,8 +22,8 @@ use super::storage::Storage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicUsize, Ordering};
-use crate::sys::shm;
 use crate::sys::view::checked_len_bytes;
+use crate::sys::{kill_point, shm};
 
 /// Recycled memory is zeroed by several threads from this size on, in pieces of it.
 const ZERO_BYTES: usize = 4 << 20;
@@ -89,6 +89,7 @@ impl Segment {
         };
         if was_used && fill == Fill::Zero {
             segment.zero()?;
+            kill_point!("segment.recycle.zeroed");
         }
         Ok(Arc::new(segment))
     }
@@ -232,7 +233,7 @@ impl Segment {
     }
 
     fn position(&self, offset: usize) -> u64 {
-        (self.data_offset() + offset) as u64
+        self.data_offset().saturating_add(offset) as u64
     }
 
     fn check(&self, range: Range<usize>) {

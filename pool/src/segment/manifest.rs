@@ -18,7 +18,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -26,12 +26,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::names::{Name, Role, RunId};
 use crate::sys::lock::Lease;
-use crate::sys::{host, shm};
+use crate::sys::{host, kill_point, shm};
 
 const FIRST_LINE: &str = "ndpool manifest 1";
 
 /// What a manifest longer than this says beyond it is ignored.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// Sockets that are noted before it is worth a look which of them are gone.
+const MIN_SOCKETS: usize = 128;
 
 /// A manifest of this run, locked and visible.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub(super) struct Manifest {
     directory: PathBuf,
     lease: Lease,
     contents: Contents,
+    /// Sockets noted before those that are gone are forgotten.
+    max_sockets: usize,
 }
 
 impl Manifest {
@@ -56,17 +61,23 @@ impl Manifest {
     ) -> io::Result<Self> {
         let path = path_in(directory, run);
         for number in 0.. {
+            kill_point!("manifest.create.begin");
             let (file, unpublished) = create(directory, &Name::new(run, Role::New(number)).to_string())?;
+            kill_point!("manifest.create.made");
             // Where the file had to be created under a temporary name, a reaper may have seen it before it was locked:
             // then either the lock is taken, or the name is gone.
             let reaped = unpublished.has_name();
             let Some(lease) = Lease::try_exclusive(file)? else { continue };
+            kill_point!("manifest.create.locked");
             if reaped && lease.file().metadata()?.nlink() == 0 {
                 continue;
             }
             lease.file().write_all(&contents.to_bytes(run))?;
+            kill_point!("manifest.create.written");
             unpublished.publish(lease.file(), &path)?;
-            return Ok(Self { run, directory: directory.to_owned(), lease, contents });
+            kill_point!("manifest.create.linked");
+            let directory = directory.to_owned();
+            return Ok(Self { run, directory, lease, contents, max_sockets: MIN_SOCKETS });
         }
         unreachable!("the numbers do not end")
     }
@@ -76,10 +87,44 @@ impl Manifest {
         &self.directory
     }
 
-    /// Notes a socket that is to be removed with the run.
+    /// Notes a socket that is to be removed with the run. Those that are gone are forgotten now and then, so that a pool that
+    /// starts workers all its life does not fill shared memory with their names.
     pub(super) fn record_socket(&mut self, path: &Path) -> io::Result<()> {
+        if self.contents.sockets.len() >= self.max_sockets {
+            self.forget_gone_sockets()?;
+        }
+        kill_point!("manifest.socket.begin");
+        let mut file = self.lease.file();
+        let end = file.stream_position()?;
+        let written = file.write_all(&line("socket", path.as_os_str()));
+        if written.is_err() {
+            // Half a line would spoil the next one.
+            file.set_len(end)?;
+            file.seek(SeekFrom::Start(end))?;
+        }
+        written?;
         self.contents.sockets.push(path.to_owned());
-        self.lease.file().write_all(&line("socket", path.as_os_str()))
+        kill_point!("manifest.socket.recorded");
+        Ok(())
+    }
+
+    /// The sockets that were noted.
+    pub(super) fn sockets(&self) -> &[PathBuf] {
+        &self.contents.sockets
+    }
+
+    /// Writes the lines of the sockets anew. The lines before them stay as they are, so that whoever reads a manifest whose
+    /// writer died in between finds all directories; a path that is cut is no socket's.
+    fn forget_gone_sockets(&mut self) -> io::Result<()> {
+        // The directory may be there although the socket is not.
+        let is_there = |path: &PathBuf| path.parent().unwrap_or(path).symlink_metadata().is_ok();
+        self.contents.sockets.retain(is_there);
+        self.max_sockets = 2 * self.contents.sockets.len() + MIN_SOCKETS;
+        let bytes = self.contents.to_bytes(self.run);
+        let mut file = self.lease.file();
+        file.rewind()?;
+        file.write_all(&bytes)?;
+        file.set_len(bytes.len() as u64)
     }
 
     /// Publishes the manifest anew if its name has vanished, as it does when a login manager clears a user's shared memory: a
@@ -93,7 +138,9 @@ impl Manifest {
 
     /// Removes the name; the last act of a run in this directory. The lock goes when `self` does, after the name.
     pub(super) fn remove(self) {
+        kill_point!("manifest.remove.begin");
         let _ = fs::remove_file(path_in(&self.directory, self.run));
+        kill_point!("manifest.remove.unlinked");
     }
 }
 
@@ -104,7 +151,7 @@ pub(super) fn path_in(directory: &Path, run: RunId) -> PathBuf {
 
 /// What a manifest says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Contents {
+pub(crate) struct Contents {
     pub(super) pid: Option<u32>,
     pub(super) program: Option<PathBuf>,
     pub(super) started: Option<SystemTime>,
@@ -128,7 +175,7 @@ impl Contents {
         }
     }
 
-    fn to_bytes(&self, run: RunId) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self, run: RunId) -> Vec<u8> {
         let mut bytes = format!("{FIRST_LINE}\nrun={run}\n").into_bytes();
         let mut add = |key: &str, value: &OsStr| bytes.extend(line(key, value));
         if let Some(pid) = self.pid {
@@ -149,9 +196,9 @@ impl Contents {
 
     /// Reads what is there. A manifest cut short by the death of its writer is as good as it goes: the lock says who is alive,
     /// not the text.
-    pub(super) fn read(file: &File) -> io::Result<Self> {
+    pub(crate) fn read(from: impl Read) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+        from.take(MAX_BYTES).read_to_end(&mut bytes)?;
         let mut contents = Self::default();
         // What follows the last line end was not written to its end.
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
@@ -241,6 +288,30 @@ mod tests {
             manifest.remove();
             assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
         }
+        fs::remove_dir(directory).unwrap();
+    }
+
+    #[test]
+    fn a_manifest_does_not_grow_with_the_workers_that_were_started() {
+        let directory = scratch_directory("manifest-sockets");
+        let mut manifest = Manifest::create(RunId::new(3), &directory, contents()).unwrap();
+        let living = directory.join("socket");
+        manifest.record_socket(&living).unwrap();
+        for i in 0..10_000 {
+            let gone = directory.join(format!(".tmp{i}")).join("socket");
+            manifest.record_socket(&gone).unwrap();
+        }
+        let file = open_own(&path_in(&directory, RunId::new(3)), false).unwrap();
+        assert!(file.metadata().unwrap().len() < 64 << 10, "{:?}", file.metadata());
+        let read = Contents::read(&file).unwrap();
+        assert!(
+            read.sockets.len() <= 2 * MIN_SOCKETS && read.sockets.contains(&living),
+            "{:?}",
+            read.sockets
+        );
+        assert_eq!(read.sockets.last(), Some(&directory.join(".tmp9999").join("socket")));
+        assert_eq!(Contents { sockets: Vec::new(), ..read }, contents());
+        manifest.remove();
         fs::remove_dir(directory).unwrap();
     }
 

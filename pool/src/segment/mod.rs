@@ -37,6 +37,12 @@ pub(crate) use attach::{Access, Attachment, Locator, Place, attach};
 pub use backing::Backing;
 pub(crate) use block::{Fill, Segment};
 pub use dtype::DType;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use {
+    layout::{Kind, PAGE_BYTES},
+    manifest::Contents,
+    names::Name,
+};
 pub use names::{ParseRunIdError, RunId};
 pub use npy::NpyError;
 pub(crate) use npy::{Header, write_header};

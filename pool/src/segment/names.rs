@@ -55,7 +55,7 @@ impl FromStr for RunId {
 
 /// The name of a file that belongs to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name {
+pub(crate) struct Name {
     pub(super) run: RunId,
     pub(super) role: Role,
 }
@@ -74,7 +74,7 @@ impl Name {
     }
 
     /// Reads a name; `None` for every name that is not one of ours to the letter.
-    pub(super) fn parse(name: &OsStr) -> Option<Self> {
+    pub(crate) fn parse(name: &OsStr) -> Option<Self> {
         let rest = name.to_str()?.strip_prefix("ndpool.")?;
         let (run, role) = rest.split_once('.')?;
         let role = match role.strip_prefix("new.") {

@@ -22,8 +22,8 @@ use super::manifest::{Contents, open_own, path_in};
 use super::names::{Name, Role, RunId};
 use super::run::SHARED_MEMORY;
 use crate::error::{Error, Result};
-use crate::sys::host;
 use crate::sys::lock::{Lease, is_locked};
+use crate::sys::{host, kill_point};
 
 /// What one run keeps, or left behind, in one directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -244,15 +244,20 @@ enum Outcome {
 /// Reaps one run in one directory, unless someone holds its lock.
 fn reap_run(directory: &Path, run: RunId) -> io::Result<Outcome> {
     let manifest_path = path_in(directory, run);
+    // Before the manifest is looked for: whatever is there without one now, was there without one. What is listed later may belong
+    // to a run that has published its manifest in between.
+    let listed = Files::of_directory(directory, Some(run))?;
     let file = match open_own(&manifest_path, true) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            unlink_segments(directory, run)?;
+            unlink_listed(directory, listed)?;
             return Ok(Outcome::Reaped);
         }
         Err(error) => return Err(error),
     };
+    kill_point!("reap.opened");
     let Some(lease) = Lease::try_exclusive(file)? else { return Ok(Outcome::Alive) };
+    kill_point!("reap.locked");
     let contents = Contents::read(lease.file())?;
     let mut outcome = Outcome::Reaped;
     for other in contents.directories.iter().filter(|other| *other != directory) {
@@ -261,12 +266,17 @@ fn reap_run(directory: &Path, run: RunId) -> io::Result<Outcome> {
             outcome = Outcome::Alive;
         }
     }
+    kill_point!("reap.others_reaped");
     unlink_segments(directory, run)?;
+    kill_point!("reap.segments_unlinked");
     contents.sockets.iter().for_each(|socket| remove_socket(socket));
+    kill_point!("reap.sockets_removed");
     if outcome == Outcome::Reaped {
         unlink(&manifest_path)?;
+        kill_point!("reap.manifest_unlinked");
     }
     drop(lease);
+    kill_point!("reap.closed");
     Ok(outcome)
 }
 
@@ -279,16 +289,28 @@ fn reap_run_flat(directory: &Path, run: RunId) -> io::Result<Outcome> {
         Err(error) => return Err(error),
     };
     let Some(_lease) = lease else { return Ok(Outcome::Alive) };
+    kill_point!("reap.other.locked");
     unlink_segments(directory, run)?;
+    kill_point!("reap.other.segments_unlinked");
     unlink(&path)?;
+    kill_point!("reap.other.manifest_unlinked");
     Ok(Outcome::Reaped)
 }
 
+/// Unlinks all segments of a run that is dead, or that ends.
 pub(super) fn unlink_segments(directory: &Path, run: RunId) -> io::Result<()> {
-    for name in Files::of_directory(directory, Some(run))?.0.into_keys() {
+    unlink_listed(directory, Files::of_directory(directory, Some(run))?)
+}
+
+fn unlink_listed(directory: &Path, listed: Files) -> io::Result<()> {
+    for name in listed.0.into_keys() {
         let path = directory.join(name.to_string());
         match name.role {
-            Role::Segment(_) => unlink(&path)?,
+            Role::Segment(_) => {
+                kill_point!("unlink_segments.before");
+                unlink(&path)?;
+                kill_point!("unlink_segments.after");
+            }
             Role::New(_) => {
                 // A manifest that is being created without `O_TMPFILE` bears this name, and is locked next.
                 let lease = open_own(&path, true).and_then(Lease::try_exclusive);
@@ -303,7 +325,7 @@ pub(super) fn unlink_segments(directory: &Path, run: RunId) -> io::Result<()> {
 }
 
 /// Removes the socket of a handshake, and its directory if that was made for it alone.
-fn remove_socket(path: &Path) {
+pub(super) fn remove_socket(path: &Path) {
     let is_socket =
         |found: fs::Metadata| found.file_type().is_socket() && found.uid() == host::effective_uid();
     if path.symlink_metadata().is_ok_and(is_socket) {
@@ -367,5 +389,25 @@ impl Files {
         let mut runs: Vec<RunId> = self.0.keys().map(|name| name.run).collect();
         runs.dedup();
         runs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::scratch_directory;
+
+    #[test]
+    fn a_segment_that_came_after_the_listing_is_left_alone() {
+        let directory = scratch_directory("late-segment");
+        let run = RunId::new(9);
+        let [early, late] = [1, 2].map(|n| directory.join(Name::new(run, Role::Segment(n)).to_string()));
+        fs::write(&early, "").unwrap();
+        let listed = Files::of_directory(&directory, Some(run)).unwrap();
+        // Its run has published a manifest after the listing, or it could not be there.
+        fs::write(&late, "").unwrap();
+        unlink_listed(&directory, listed).unwrap();
+        assert!(!early.exists() && late.exists());
+        fs::remove_dir_all(directory).unwrap();
     }
 }

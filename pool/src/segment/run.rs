@@ -1,5 +1,6 @@
 //! One pool's segments: their places, their numbers and the lease that says they are alive.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -11,7 +12,7 @@ use super::recycle::Shelf;
 use super::storage::{Plan, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::primitive::{AtomicU64, AtomicUsize, Ordering};
-use crate::sys::{exit, fork, host, space};
+use crate::sys::{exit, fork, host, kill_point, space};
 
 /// Where named shared memory lies.
 pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
@@ -31,6 +32,8 @@ pub(crate) struct Run {
     shelf: Mutex<Shelf>,
     /// Home first. Dropped from the back, so that home, which names the others, goes last.
     manifests: Mutex<Vec<Manifest>>,
+    /// Set under the lock of `manifests`, once nothing is to be made any more.
+    has_ended: std::sync::atomic::AtomicBool,
 }
 
 impl Run {
@@ -65,7 +68,7 @@ impl Run {
             Err(error) if backing == Backing::Named => {
                 let message = format_args!("cannot keep segments in {}", shared_memory.display());
                 return Err(
-                    Error::io(message, error).with_hint("let the pool use Backing::Memfd or Backing::File")
+                    no_place(message, error).with_hint("let the pool use Backing::Memfd or Backing::File")
                 );
             }
             // Without shared memory the run still wants a place where its sockets are noted.
@@ -77,7 +80,7 @@ impl Run {
             let there = manifests.iter().any(|manifest| manifest.directory() == directory);
             if !there {
                 let manifest = Manifest::create(id, directory, contents).map_err(|error| {
-                    Error::io(format_args!("cannot write to `{}`", directory.display()), error)
+                    no_place(format_args!("cannot write to `{}`", directory.display()), error)
                 })?;
                 manifests.push(manifest);
             }
@@ -91,11 +94,13 @@ impl Run {
             live_bytes: AtomicUsize::new(0),
             shelf: Mutex::default(),
             manifests: Mutex::new(manifests),
+            has_ended: false.into(),
         });
         exit::at_exit(remove_forgotten);
         let mut alive = ALIVE.lock().unwrap_or_else(PoisonError::into_inner);
         alive.retain(|run| run.strong_count() > 0);
         alive.push(Arc::downgrade(&run));
+        kill_point!("run.create.done");
         Ok(run)
     }
 
@@ -114,14 +119,31 @@ impl Run {
         !fork::is_forked(self.owner)
     }
 
-    /// Notes a socket that is to be removed when the run dies. Without any place for a manifest this does nothing.
-    pub(crate) fn record_socket(&self, path: &Path) -> Result<()> {
-        match self.manifests().first_mut() {
-            Some(home) => {
-                home.record_socket(path).map_err(|error| Error::io("cannot write to the manifest", error))
-            }
-            None => Ok(()),
+    /// Makes a socket, and notes it as one that is to be removed when the run dies. Without any place for a manifest, or
+    /// any room in it, it is only made.
+    ///
+    /// One step for whoever ends the run meanwhile: either there is no socket yet, and none will be, or it is noted.
+    ///
+    /// # Errors
+    ///
+    /// That of `make`; or that the run has ended, because the process is about to.
+    pub(crate) fn make_socket<T>(
+        &self,
+        make: impl FnOnce() -> Result<T>,
+        path_of: impl FnOnce(&T) -> &Path,
+    ) -> Result<T> {
+        let mut manifests = self.manifests();
+        if self.has_ended.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Shutdown, "the program is ending"));
         }
+        let socket = make()?;
+        match manifests.first_mut().map(|home| home.record_socket(path_of(&socket))) {
+            None | Some(Ok(())) => {}
+            // The worker removes the socket, unless it dies with this process.
+            Some(Err(error)) if is_full(&error) => tracing::warn!(%error, "cannot note the socket of a worker"),
+            Some(Err(error)) => return Err(Error::io("cannot write to the manifest", error)),
+        }
+        Ok(socket)
     }
 
     /// Unlinks everything of the run, though segments may be in use: the process is about to end.
@@ -129,12 +151,21 @@ impl Run {
         if !self.owned_by_this_process() {
             return;
         }
-        let manifests = std::mem::take(&mut *self.manifests());
+        kill_point!("run.remove_all.begin");
+        let manifests = {
+            let mut manifests = self.manifests();
+            // Other threads go on until the process is gone: they must make no more sockets.
+            self.has_ended.store(true, Ordering::Relaxed);
+            std::mem::take(&mut *manifests)
+        };
         // Home last: it names the others. What cannot be removed here, the workers or the next pool reap.
         for manifest in manifests.into_iter().rev() {
             let _ = super::reap::unlink_segments(manifest.directory(), self.id);
+            kill_point!("run.remove_all.unlinked");
+            manifest.sockets().iter().for_each(|socket| super::reap::remove_socket(socket));
             manifest.remove();
         }
+        kill_point!("run.remove_all.done");
     }
 
     /// Gives the memory that waits to be used again back to the system.
@@ -251,11 +282,14 @@ impl Drop for Run {
         if !self.owned_by_this_process() {
             return;
         }
+        kill_point!("run.drop.begin");
         self.trim();
+        kill_point!("run.drop.trimmed");
         let manifests = std::mem::take(&mut *self.manifests());
         for manifest in manifests.into_iter().rev() {
             manifest.remove();
         }
+        kill_point!("run.drop.done");
     }
 }
 
@@ -274,4 +308,16 @@ fn usable_directory(directory: &Path) -> Result<PathBuf> {
         return Err(wrong("the file system is read-only".to_owned()));
     }
     Ok(real)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// A place for segments that cannot be written.
+fn no_place(message: impl std::fmt::Display, error: io::Error) -> Error {
+    if is_full(&error) {
+        return Error::new(ErrorKind::OutOfSpace, format!("{message}: {error}")).with_source(error);
+    }
+    Error::io(message, error)
 }

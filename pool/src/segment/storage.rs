@@ -11,7 +11,7 @@ use super::names::{Name, Role, RunId};
 use crate::error::{Error, ErrorKind};
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicUsize, Ordering};
-use crate::sys::{fork, host, shm, space};
+use crate::sys::{fork, host, kill_point, shm, space};
 
 /// Allocations below this are not checked against the limits on memory: reading the kernel's files costs more than the pages.
 const CHECKED_FROM_BYTES: usize = 1 << 20;
@@ -60,11 +60,16 @@ impl Storage {
     pub(super) fn named(plan: Plan<'_>, directory: &Path, in_memory: bool) -> Result<Self, Error> {
         check_room(plan, Some(directory), in_memory)?;
         let create = || {
+            kill_point!("segment.create.begin");
             let (file, name) =
                 shm::create(directory, &Name::new(plan.run, Role::New(plan.number)).to_string())?;
+            kill_point!("segment.create.made");
             shm::reserve(&file, 0, plan.file_len as u64)?;
+            kill_point!("segment.create.reserved");
             let mut storage = Self::new(plan, file)?;
+            kill_point!("segment.create.written");
             name.publish(&storage.file, &directory.join(plan.name().to_string()))?;
+            kill_point!("segment.create.linked");
             storage.directory = Some(directory.to_owned());
             storage.in_memory = in_memory;
             Ok(storage)
@@ -77,9 +82,14 @@ impl Storage {
         check_room(plan, None, true)?;
         let create = || {
             let file = shm::create_memfd(&plan.name().to_string())?;
+            kill_point!("segment.memfd.made");
             shm::reserve(&file, 0, plan.file_len as u64)?;
+            kill_point!("segment.memfd.reserved");
             shm::seal(&file, plan.kind == Kind::Raw)?;
-            Self::new(plan, file)
+            kill_point!("segment.memfd.sealed");
+            let storage = Self::new(plan, file)?;
+            kill_point!("segment.memfd.written");
+            Ok(storage)
         };
         create().map_err(|error| refused(plan, None, error))
     }
@@ -102,11 +112,14 @@ impl Storage {
 
     /// Makes this file that of a new owner: header and control page, then the name.
     pub(super) fn renew(&mut self, plan: Plan<'_>) -> io::Result<()> {
+        kill_point!("segment.recycle.begin");
         Plan { file_len: self.file_len(), ..plan }.write(&self.file, self.nonce)?;
+        kill_point!("segment.recycle.written");
         if let (Some(old), Some(directory)) = (self.path(), &self.directory) {
             shm::rename_new(&old, &directory.join(plan.name().to_string()))?;
         }
         self.name = plan.name();
+        kill_point!("segment.recycle.renamed");
         Ok(())
     }
 
@@ -126,8 +139,10 @@ impl Storage {
         let more = file_len - old;
         let plan = Plan { run: self.name.run, number, kind: self.kind, file_len: more, header: &[] };
         check_room(plan, self.directory.as_deref(), self.in_memory)?;
+        kill_point!("segment.grow.begin");
         shm::reserve(&self.file, old as u64, file_len as u64)
             .map_err(|error| refused(plan, self.directory.as_deref(), error))?;
+        kill_point!("segment.grow.reserved");
         self.file_len.fetch_max(file_len, Ordering::AcqRel);
         Ok(())
     }
@@ -179,11 +194,14 @@ impl Drop for Storage {
         if fork::is_forked(self.owner) {
             return;
         }
+        kill_point!("segment.drop.begin");
         if let Some(path) = self.path() {
             let _ = fs::remove_file(path);
+            kill_point!("segment.drop.unlinked");
         }
         // Workers may still have it mapped, in their caches: without its name the memory would stay until they look.
         let _ = shm::punch(&self.file, 0, self.file_len() as u64);
+        kill_point!("segment.drop.punched");
     }
 }
 

@@ -6,16 +6,20 @@
 use super::core::{Core, GivenUp, Slot};
 use super::handshake::{self, Reception};
 use super::lifecycle::{Action, Event, Lifecycle};
+use super::postmortem::{self, Remains};
 use super::stderr::Lines;
-use super::{spawn, sweep};
+use super::{memory, oom, spawn, sweep};
 use crate::control::{EXIT_CANNOT_SERVE, Hello, ToWorker, Welcome};
-use crate::error::{Error, ErrorKind, Result, WorkerExit};
-use crate::sys::process::{Ended, ProcessHandle, wait_readable};
+use crate::error::{Death, Error, ErrorKind, Result, WorkerExit};
+use crate::job::board::Farewell;
+use crate::sys::clock::monotonic_nanos;
+use crate::sys::kill_point;
+use crate::sys::oom::{KillCounter, kill_counters};
+use crate::sys::process::{Ended, ProcessHandle, peak_resident_bytes, wait_readable};
 use ipc_channel::ipc::IpcSender;
 use nix::sys::signal::Signal;
-use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The process that a slot has at the moment.
@@ -24,6 +28,12 @@ struct Process {
     lines: Lines,
     /// Where the worker listens; `None` until it said hello.
     control: Option<IpcSender<ToWorker>>,
+    /// The most that this process had resident when it started the worker, which inherits the mark.
+    inherited_peak: Option<u64>,
+    /// On the monotonic clock.
+    started_nanos: u64,
+    /// Where the kernel counts what it kills for want of memory; they cannot be found once the process has ended.
+    kill_counters: Vec<KillCounter>,
     /// Keeps the child's descriptors; it is waited for through the handle.
     _child: std::process::Child,
 }
@@ -37,12 +47,32 @@ struct Actor<'c> {
     last_error: Option<Error>,
     /// How the process of the last start ended, if it did so by itself.
     last_exit: Option<WorkerExit>,
+    /// Whether the last start came as far as a process that was buried.
+    has_buried: bool,
+}
+
+/// How a process came to be buried.
+#[derive(Debug)]
+enum End {
+    /// The pool wants it to end: no death.
+    Asked,
+    /// It served, and ended.
+    Serving,
+    /// It did not come to serve, and this is why.
+    FailedStart(String),
 }
 
 /// Runs a slot until the pool shuts down.
 pub(super) fn run(core: &Arc<Core>, index: usize) {
-    let mut actor =
-        Actor { core, index, slot: &core.slots[index], process: None, last_error: None, last_exit: None };
+    let mut actor = Actor {
+        core,
+        index,
+        slot: &core.slots[index],
+        process: None,
+        last_error: None,
+        last_exit: None,
+        has_buried: false,
+    };
     let mut life = Lifecycle::new();
     let mut event = Event::Begin;
     loop {
@@ -67,13 +97,18 @@ impl Actor<'_> {
         if self.is_closing() && self.process.is_none() {
             return Event::ShutDown;
         }
+        self.has_buried = false;
         match self.try_start() {
             Ok(event) => event,
             Err(error) => {
+                let what = error.parts().0.lines().next().unwrap_or_default().to_owned();
                 if self.process.as_ref().is_some_and(|process| process.handle.has_ended()) {
-                    self.last_exit = Some(self.bury().0);
+                    self.last_exit = self.bury(End::FailedStart(what)).map(|death| death.exit.clone());
+                } else if self.process.is_some() {
+                    self.kill_and_bury(End::FailedStart(what));
+                } else if !self.has_buried {
+                    self.never_started(what);
                 }
-                self.kill_and_bury();
                 let is_final = matches!(error.kind(), ErrorKind::BuildMismatch | ErrorKind::DuplicateTask);
                 self.last_error = Some(error);
                 match self.last_exit.take() {
@@ -86,13 +121,16 @@ impl Actor<'_> {
     }
 
     fn try_start(&mut self) -> Result<Event> {
-        let mut reception = Reception::open(Arc::clone(&self.slot.wakeup))?;
+        let mut reception = Reception::open(&self.core.run, Arc::clone(&self.slot.wakeup))?;
+        kill_point!("start.socket_open");
         let started = self.start_process(&reception);
         let hello = match started {
             Ok(()) => self.await_hello(&mut reception),
             Err(error) => Err(error),
         };
+        kill_point!("start.handshake_over");
         reception.close();
+        kill_point!("start.reception_closed");
         let Some(hello) = hello? else { return Ok(Event::ShutDown) };
         let abilities = handshake::examine(&self.core.config, &hello)?;
         if !self.core.learn_abilities(abilities) {
@@ -102,14 +140,15 @@ impl Actor<'_> {
             )
             .with_hint("its file changed while the pool runs: build a new pool"));
         }
+        kill_point!("start.hello_examined");
         self.welcome(hello)?;
         Ok(Event::Ready)
     }
 
     fn start_process(&mut self, reception: &Reception) -> Result<()> {
-        // Recorded first: whoever reaps this run after a death in between removes the socket.
-        self.core.run.record_socket(Path::new(reception.socket()))?;
+        let started_nanos = monotonic_nanos();
         let mut child = spawn::spawn(&self.core.config, &self.core.run, reception.socket())?;
+        kill_point!("start.spawned");
         let handle = ProcessHandle::open(child.id()).map_err(|error| {
             // Not waited for yet, so the identifier is still its.
             let _ = child.kill();
@@ -119,7 +158,20 @@ impl Actor<'_> {
         let lines = Lines::new(child.stderr.take(), self.core.config.stderr, self.index);
         let handle = Arc::new(handle);
         self.slot.lock().process = Some(Arc::clone(&handle));
-        self.process = Some(Process { handle, lines, control: None, _child: child });
+        let inherited_peak = peak_resident_bytes();
+        let kill_counters = kill_counters(handle.pid());
+        let n_pending = self.core.n_unburied_but(self.index);
+        self.core.kills.lock().unwrap_or_else(PoisonError::into_inner).note(&kill_counters, n_pending);
+        self.process = Some(Process {
+            handle,
+            lines,
+            control: None,
+            inherited_peak,
+            started_nanos,
+            kill_counters,
+            _child: child,
+        });
+        kill_point!("start.watched");
         Ok(())
     }
 
@@ -140,16 +192,19 @@ impl Actor<'_> {
                 return Ok(None);
             }
             if has_ended {
-                // Before it is buried: what it printed goes with it.
-                let (exit, lines) = self.bury();
+                let death = self.bury(End::FailedStart("it ended before it said hello".into()));
+                let (exit, lines) = death.map_or((WorkerExit::Unknown, Vec::new()), |death| {
+                    (death.exit.clone(), death.stderr.clone())
+                });
                 let error = self.start_error_with(&format!("it {exit} before it said hello"), &lines);
                 self.last_exit = Some(exit);
                 return Err(error);
             }
             if remaining.is_zero() {
                 let limit = self.core.config.start_deadline;
-                let error = self.start_error(&format!("it did not say hello within {limit:?}"));
-                self.kill_and_bury();
+                let what = format!("it did not say hello within {limit:?}");
+                let error = self.start_error(&what);
+                self.kill_and_bury(End::FailedStart(what));
                 return Err(error.with_hint(
                     "does the worker's program call `ndpool::init()` first thing in `main`? \
                      A slow start can be given more time with `Builder::start_deadline`",
@@ -183,19 +238,26 @@ impl Actor<'_> {
             spill: self.slot.spill.locator(),
             idle_spin_nanos: config.idle_spin.as_nanos() as u64,
             max_tasks: config.max_tasks_per_worker,
+            memory_limit: config.memory_limit,
+            recycle_above: config.recycle_above,
             cpu,
+            faults: config.faults.clone(),
         };
         self.core.board.reset_worker(self.index);
+        kill_point!("welcome.cells_reset");
         hello
             .control
             .send(ToWorker::Welcome(Box::new(welcome)))
             .map_err(|error| self.start_error(&format!("it could not be welcomed: {error}")))?;
+        kill_point!("welcome.sent");
         if let Some(process) = &mut self.process {
             process.control = Some(hello.control);
         }
         self.slot.lock().is_serving = true;
+        kill_point!("welcome.serving");
         self.core.counters.workers_started.fetch_add(1, Ordering::Relaxed);
         self.core.announce_readiness();
+        kill_point!("welcome.announced");
         Ok(())
     }
 
@@ -227,17 +289,12 @@ impl Actor<'_> {
                 return Event::ShutDown;
             }
             if has_ended {
-                let was_asked = self.core.board.must_retire(self.index);
-                let n_begun = self.core.board.n_begun(self.index);
-                let (exit, lines) = self.bury();
-                let has_had_enough = self.core.config.max_tasks_per_worker.is_some_and(|max| n_begun >= max);
-                if exit != WorkerExit::Code(0) || !(was_asked || has_had_enough) {
-                    self.core.counters.workers_lost.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(worker = self.index, %exit, "a worker died and is replaced");
-                }
-                if exit == WorkerExit::Code(EXIT_CANNOT_SERVE) && n_begun == 0 {
-                    let mut message = format!("worker {} {exit} before its first block", self.index);
-                    append_lines(&mut message, &lines);
+                kill_point!("death.noticed");
+                let Some(death) = self.bury(End::Serving) else { return Event::Ended };
+                kill_point!("death.swept");
+                if death.exit == WorkerExit::Code(EXIT_CANNOT_SERVE) && death.n_begun == 0 {
+                    let mut message = format!("worker {} {} before its first block", self.index, death.exit);
+                    append_lines(&mut message, &death.stderr);
                     self.last_error = Some(Error::new(ErrorKind::Start, message));
                     return Event::Failed;
                 }
@@ -266,51 +323,115 @@ impl Actor<'_> {
     fn end(&mut self) -> Event {
         let Some(process) = &mut self.process else { return Event::Ended };
         let asked = process.control.as_ref().is_some_and(|control| control.send(ToWorker::Shutdown).is_ok());
+        kill_point!("end.asked");
         let until = Instant::now() + if asked { self.core.config.shutdown_grace } else { Duration::ZERO };
         loop {
             let remaining = until.saturating_duration_since(Instant::now());
             if self.poll(Some(remaining)) {
-                self.bury();
+                self.bury(End::Asked);
+                kill_point!("end.buried");
                 return Event::Ended;
             }
             if remaining.is_zero() {
-                self.kill_and_bury();
+                self.kill_and_bury(End::Asked);
                 return Event::Ended;
             }
         }
     }
 
-    fn kill_and_bury(&mut self) {
+    fn kill_and_bury(&mut self, end: End) {
         if let Some(process) = &self.process {
             // An error means that it has ended.
             let _ = process.handle.signal(Signal::SIGKILL);
+            kill_point!("kill_and_bury.killed");
             while !process.handle.has_ended() {
                 let _ = wait_readable(&[process.handle.as_poll_fd()], None);
             }
-            self.bury();
+            self.bury(end);
         }
     }
 
     /// Waits for a process that has ended, and sweeps every job. Only then may the slot be filled again.
     ///
-    /// How it ended, and its last lines.
-    fn bury(&mut self) -> (WorkerExit, Vec<String>) {
-        let Some(mut process) = self.process.take() else { return (WorkerExit::Unknown, Vec::new()) };
-        let ended = process.handle.bury();
-        let lines = process.lines.finish();
+    /// The record of the end; `None` if there was no process.
+    fn bury(&mut self, end: End) -> Option<Arc<Death>> {
+        let mut process = self.process.take()?;
+        self.has_buried = true;
+        let (ended, peak) = process.handle.bury();
+        kill_point!("bury.waited");
+        let stderr = process.lines.finish();
         let killed_for = {
             let mut worker = self.slot.lock();
             worker.process = None;
             worker.is_serving = false;
             worker.killed_for.take()
         };
+        kill_point!("bury.slot_emptied");
         let exit = killed_for.unwrap_or(match ended {
             Ended::Code(code) => WorkerExit::Code(code),
             Ended::Signal { number, core_dumped } => WorkerExit::Signal { number, core_dumped },
             Ended::Unknown => WorkerExit::Unknown,
         });
-        sweep::sweep(self.core, self.index, &exit, &lines);
-        (exit, lines)
+        let exit = memory::attribute(&self.core.config, exit, &stderr);
+        let memory = self.memory_evidence(&process, &exit);
+        let is_death = match end {
+            End::Asked => false,
+            End::Serving => exit != WorkerExit::Code(0) || !self.has_retired(),
+            End::FailedStart(_) => !self.is_closing(),
+        };
+        let remains = Remains {
+            pid: Some(process.handle.pid()),
+            exit,
+            stderr,
+            failed_start: if let End::FailedStart(what) = end { Some(what) } else { None },
+            memory,
+            peak_resident_bytes: peak
+                .filter(|&bytes| process.inherited_peak.is_some_and(|mark| bytes > mark)),
+        };
+        let death = postmortem::examine(self.core, self.index, remains);
+        if is_death {
+            // Before the sweep: whoever is told of a block that was given up finds the record.
+            self.core.record_death(&death);
+        }
+        sweep::sweep(self.core, self.index, &death);
+        Some(death)
+    }
+
+    /// What says that the process was killed for want of memory.
+    fn memory_evidence(&self, process: &Process, exit: &WorkerExit) -> Vec<String> {
+        let n_pending = self.core.n_unburied_but(self.index);
+        let mut kills = self.core.kills.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(exit, WorkerExit::Signal { number: libc::SIGKILL, .. } | WorkerExit::Unknown) {
+            kills.note(&process.kill_counters, n_pending);
+            return Vec::new();
+        }
+        let in_log = || oom::line_in_log(process.handle.pid(), process.started_nanos);
+        kills.evidence(&process.kill_counters, n_pending, in_log)
+    }
+
+    /// Whether the worker has ended because it was asked to, or had run its share of blocks.
+    fn has_retired(&self) -> bool {
+        let board = &self.core.board;
+        let max = self.core.config.max_tasks_per_worker;
+        let has_had_enough = max.is_some_and(|max| board.n_begun(self.index) >= max);
+        board.farewell(self.index) == Some(Farewell::Retired)
+            && (board.must_retire(self.index) || has_had_enough)
+    }
+
+    /// Records a start that did not come as far as a process.
+    fn never_started(&mut self, what: String) {
+        if self.is_closing() {
+            return;
+        }
+        let remains = Remains {
+            pid: None,
+            exit: WorkerExit::NeverStarted,
+            stderr: Vec::new(),
+            failed_start: Some(what),
+            memory: Vec::new(),
+            peak_resident_bytes: None,
+        };
+        self.core.record_death(&postmortem::examine(self.core, self.index, remains));
     }
 
     /// Leaves the slot empty, and says why, until a job makes another try worth while.

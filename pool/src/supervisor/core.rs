@@ -3,14 +3,17 @@
 use super::actor;
 use super::handshake::Abilities;
 use super::monitor::Monitor;
+use super::oom::Kills;
+use super::postmortem::DeathLog;
 use super::signals::wait_if_program_ends;
 use super::spawn::{Stderr, with_limits_hint};
 use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
+use crate::inject::Faults;
 use crate::job::board::Board;
 use crate::segment::{Run, Segment};
-use crate::sys::fork;
 use crate::sys::process::{ProcessHandle, Wakeup};
+use crate::sys::{fork, kill_point};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,11 +42,18 @@ pub(crate) struct Config {
     pub(crate) start_deadline: Duration,
     pub(crate) idle_spin: Duration,
     pub(crate) shutdown_grace: Duration,
+    pub(crate) cancel_grace: Duration,
     pub(crate) max_tasks_per_worker: Option<u64>,
+    /// Bytes that a worker may have to itself.
+    pub(crate) memory_limit: Option<u64>,
+    /// Bytes of its own above which a worker is replaced between blocks.
+    pub(crate) recycle_above: Option<u64>,
     pub(crate) threads_per_worker: usize,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) cpus: Option<Vec<usize>>,
     pub(crate) stderr: Stderr,
+    /// What is to go wrong on purpose.
+    pub(crate) faults: Option<Faults>,
 }
 
 /// Counts of what has happened in a pool's life.
@@ -52,7 +62,8 @@ pub(crate) struct Config {
 pub struct Stats {
     /// Processes that were welcomed as workers.
     pub workers_started: u64,
-    /// Workers that ended without being asked to.
+    /// Processes that ended without being asked to, or did not come to serve: as many as there were records of
+    /// [deaths](crate::Pool::deaths).
     pub workers_lost: u64,
     /// Blocks that became free again because their worker died.
     pub blocks_redone: u64,
@@ -136,6 +147,8 @@ pub(crate) struct Core {
     pub(super) growing: Mutex<()>,
     pub(super) monitor: Monitor,
     pub(super) counters: Counters,
+    pub(super) death_log: Mutex<DeathLog>,
+    pub(super) kills: Mutex<Kills>,
     /// Set once; nothing is started or accepted any more.
     pub(super) is_closing: AtomicBool,
     /// What the workers' program can do, as its first worker said; `None` until then.
@@ -192,6 +205,8 @@ impl Core {
             growing: Mutex::default(),
             monitor: Monitor::default(),
             counters: Counters::default(),
+            death_log: Mutex::default(),
+            kills: Mutex::default(),
             is_closing: AtomicBool::new(false),
             abilities: Mutex::default(),
             readiness: Condvar::new(),
@@ -200,6 +215,7 @@ impl Core {
             threads: Mutex::default(),
             owner: fork::owner_pid(),
         });
+        kill_point!("start_pool.memory_made");
         let started = core.start_threads().and_then(|()| core.await_workers());
         if let Err(error) = started {
             core.shut_down();
@@ -304,6 +320,13 @@ impl Core {
         }
     }
 
+    /// Processes of other slots that have ended and were not buried yet.
+    pub(super) fn n_unburied_but(&self, slot: usize) -> u64 {
+        let has_ended = |slot: &Slot| slot.lock().process.as_ref().is_some_and(|process| process.has_ended());
+        let others = self.slots.iter().enumerate().filter(|&(other, _)| other != slot);
+        others.filter(|(_, slot)| has_ended(slot)).count() as u64
+    }
+
     /// Process identifiers of the workers that serve now, by slot.
     pub(crate) fn worker_pids(&self) -> Vec<u32> {
         self.slots
@@ -334,19 +357,24 @@ impl Core {
             wait_if_program_ends();
             return;
         }
+        kill_point!("shutdown.begin");
         self.cancel_all(&Self::closing_error());
+        kill_point!("shutdown.cancelled");
         for slot in &self.slots {
             slot.wakeup.wake();
         }
         self.monitor.stop();
+        kill_point!("shutdown.told");
         let threads = std::mem::take(&mut *self.threads());
         for thread in threads {
             // A panic in it was printed; what it guards is released by the end of the process at the latest.
             let _ = thread.join();
         }
+        kill_point!("shutdown.joined");
         // Every worker has ended and was swept: no word is held, and what is free was cancelled.
         self.cancel_all(&Self::closing_error());
         self.finish_all();
+        kill_point!("shutdown.done");
         wait_if_program_ends();
     }
 }

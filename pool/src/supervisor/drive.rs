@@ -4,6 +4,7 @@
 use super::core::Core;
 use super::record::{JobRecord, Phase};
 use super::signals::wait_if_program_ends;
+use crate::sys::kill_point;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -114,7 +115,9 @@ impl Core {
             return;
         }
         if let Some(idle) = slots.into_iter().find(|&slot| self.board.running(slot) == 0) {
+            kill_point!("retire.begin");
             self.board.ask_to_retire(idle);
+            kill_point!("retire.asked");
         }
     }
 }

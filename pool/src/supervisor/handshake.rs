@@ -8,9 +8,12 @@ use super::core::{Config, Program};
 use super::spawn::with_limits_hint;
 use crate::control::{Fingerprint, Hello, KnownTask, PROTOCOL};
 use crate::error::{Error, ErrorKind, Result};
+use crate::segment::Run;
+use crate::sys::kill_point;
 use crate::sys::process::Wakeup;
 use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
 use nix::unistd::{AccessFlags, access};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 
@@ -22,20 +25,29 @@ pub(super) struct Reception {
 }
 
 impl Reception {
-    /// Opens a server; `arrived` wakes the caller when there is a hello to take.
-    pub(super) fn open(arrived: Arc<Wakeup>) -> Result<Self> {
+    /// Opens a server, whose socket goes with the run; `arrived` wakes the caller when there is a hello to take.
+    pub(super) fn open(run: &Run, arrived: Arc<Wakeup>) -> Result<Self> {
         check_temporary_directory(&std::env::temp_dir())?;
-        let (server, socket) = IpcOneShotServer::<Hello>::new().map_err(|error| {
-            Error::io("cannot open a socket for a worker to connect to", error)
-                .with_hint(
-                    "the directory for temporary files (TMPDIR, or /tmp) must be writable, and descriptors be left (`ulimit -n`)",
-                )
-        })?;
+        let open = || {
+            IpcOneShotServer::<Hello>::new().map_err(|error| {
+                Error::io("cannot open a socket for a worker to connect to", error)
+                    .with_hint(
+                        "the directory for temporary files (TMPDIR, or /tmp) must be writable, and descriptors be left (`ulimit -n`)",
+                    )
+            })
+        };
+        let (server, socket) = run.make_socket(open, |(_, socket)| Path::new(socket))?;
         let (sender, arrivals) = mpsc::channel();
         let thread =
             std::thread::Builder::new().name("ndpool hello".into()).stack_size(128 << 10).spawn(move || {
-                let arrival =
-                    server.accept().map(|(channel, hello)| (hello, channel)).map_err(|e| e.to_string());
+                // `ipc-channel` panics over a message that names a channel which did not come with it.
+                let accepted = catch_unwind(AssertUnwindSafe(|| server.accept()));
+                let arrival = match accepted {
+                    Ok(Ok((channel, hello))) => Ok((hello, channel)),
+                    Ok(Err(error)) => Err(error.to_string()),
+                    Err(_) => Err("it is not the message of a worker".into()),
+                };
+                kill_point!("start.hello_received");
                 // The receiver is gone if the worker was given up.
                 let _ = sender.send(arrival);
                 arrived.wake();
@@ -149,4 +161,25 @@ pub(super) fn examine(config: &Config, hello: &Hello) -> Result<Abilities> {
 pub(crate) fn duplicate_task(name: &str, program: &str) -> Error {
     Error::new(ErrorKind::DuplicateTask, format!("{program} has two tasks with the name {name}"))
         .with_hint("give one of them another name: #[ndpool::task(name = \"…\")]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process::wait_readable;
+
+    #[test]
+    fn a_hello_that_names_a_channel_which_did_not_come_is_refused() {
+        let run = Run::create(crate::segment::Backing::Memfd).unwrap();
+        let arrived = Arc::new(Wakeup::new().unwrap());
+        let mut reception = Reception::open(&run, Arc::clone(&arrived)).unwrap();
+        let fingerprint = Fingerprint::of_this_program().unwrap();
+        // The bytes of a hello, with a channel's number but without the channel.
+        type Forged = (u32, String, u32, Fingerprint, Vec<KnownTask>, usize);
+        let forged: Forged = (PROTOCOL, "1.0.0".into(), 1, fingerprint, Vec::new(), 3);
+        IpcSender::<Forged>::connect(reception.socket().into()).unwrap().send(forged).unwrap();
+        wait_readable(&[arrived.as_poll_fd()], None).unwrap();
+        assert!(reception.take().unwrap().unwrap_err().contains("not the message of a worker"));
+        reception.close();
+    }
 }

@@ -11,11 +11,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::job::arena::Plan;
 use crate::job::board::{N_JOBS, OpenJob};
 use crate::job::descriptor::TaskId;
+use crate::sys::kill_point;
 use crate::task::{TaskVtable, image_offset, not_in_this_image};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 /// Wakes a future. An executor's code runs here, and must not end the pool's threads with a panic of its own.
 fn wake(waker: Option<Waker>) {
@@ -66,7 +68,9 @@ impl Core {
         if let Some(error) = self.is_broken() {
             return Err(error);
         }
+        kill_point!("submit.begin");
         self.reserve_staging(job.descriptor.staging_len())?;
+        kill_point!("submit.staging_reserved");
         {
             let state = job.lock();
             for (segment, range, is_written) in job.leased_ranges(&state) {
@@ -74,12 +78,15 @@ impl Core {
             }
             for (segment, range, is_written) in job.leased_ranges(&state) {
                 segment.leases().lease(job.sequence, range, is_written);
+                kill_point!("submit.array_leased");
             }
         }
+        kill_point!("submit.leased");
         if let Err(error) = self.publish(job) {
             job.release_leases(&mut job.lock());
             return Err(error);
         }
+        kill_point!("submit.published");
         self.cancel_if_late(job);
         Ok(())
     }
@@ -101,6 +108,7 @@ impl Core {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         for slot in &self.slots {
             slot.staging.grow_raw(len)?;
+            kill_point!("submit.staging_grown");
         }
         self.staging_len.fetch_max(len, Ordering::AcqRel);
         Ok(())
@@ -123,24 +131,32 @@ impl Core {
         }
         let Some(entry) = table.entries.iter().position(Option::is_none) else {
             table.queue.push_back(Arc::clone(job));
+            kill_point!("publish.queued");
             return Ok(());
         };
         let plan = Plan { descriptor_len: descriptor.len(), ..job.plan };
+        kill_point!("publish.begin");
         let arena = table.take_arena(self, &plan)?;
+        kill_point!("publish.arena_taken");
         let Phase::Queued { arguments, table: ends } = std::mem::replace(&mut state.phase, Phase::Taken)
         else {
             unreachable!("checked above, under the same lock");
         };
         arena.arena.write_job(&plan, &descriptor, &arguments, &ends);
+        kill_point!("publish.job_written");
         job.ledger(&arena).publish();
+        kill_point!("publish.words_free");
         table.entries[entry] = Some(Arc::clone(job));
         let open = OpenJob { sequence: job.sequence, arena: arena.id };
         self.board.open(entry, &open, arena.arena.words_capacity(), || arena.segment.locator());
+        kill_point!("publish.entry_open");
         state.phase = Phase::Open { entry, arena };
         let has_waker = state.waker.is_some();
         drop(table);
         drop(state);
+        kill_point!("publish.unlocked");
         self.board.announce(job.n_blocks());
+        kill_point!("publish.announced");
         if has_waker {
             let _ = self.watch(true);
         }
@@ -161,7 +177,9 @@ impl Core {
             return false;
         }
         // No word can change any more, so no worker will touch the job's memory or its arrays.
+        kill_point!("end_job.begin");
         self.board.close(entry);
+        kill_point!("end_job.entry_closed");
         let Phase::Open { arena, .. } = std::mem::replace(&mut state.phase, Phase::Taken) else {
             unreachable!("checked above, under the same lock");
         };
@@ -171,20 +189,26 @@ impl Core {
             table.entries[entry] = None;
             table.queue.pop_front()
         };
+        kill_point!("end_job.entry_freed");
         job.release_leases(&mut state);
+        kill_point!("end_job.leases_released");
         job.ended.store(true, Ordering::SeqCst);
         let waker = state.waker.take();
         drop(state);
+        kill_point!("end_job.ended");
         if !job.is_wanted.load(Ordering::SeqCst) {
             self.discard(job);
         }
         wake(waker);
         // Other threads may wait for this job, or for a place for theirs.
         self.board.bell().ring();
+        kill_point!("end_job.rung");
         let mut next = next;
         while let Some(job) = next {
+            kill_point!("queue.taken");
             match self.publish(&job) {
                 Ok(()) => {
+                    kill_point!("queue.published");
                     self.cancel_if_late(&job);
                     // The monitor may have gone to sleep while the job was between queue and board, and must enforce its limits
                     // and end it if its handle is gone.
@@ -219,11 +243,18 @@ impl Core {
         let mut state = job.lock();
         match &state.phase {
             Phase::Open { arena, .. } => {
+                kill_point!("cancel.begin");
                 arena.arena.set_cancelled();
+                kill_point!("cancel.flag_set");
                 job.ledger(arena).cancel();
+                kill_point!("cancel.words_cancelled");
                 state.abort.get_or_insert(why);
+                state.cancelled_for.get_or_insert(Duration::ZERO);
                 drop(state);
-                self.try_end(job);
+                if !self.try_end(job) && !self.is_closing.load(Ordering::SeqCst) {
+                    // The monitor ends what does not end by itself; without one, which takes a lack of threads, nobody does.
+                    let _ = self.watch(false);
+                }
             }
             Phase::Queued { .. } => {
                 // For whoever has just taken it out of the queue to open it.
@@ -235,6 +266,7 @@ impl Core {
                 let was_queued = table.queue.len() < before;
                 drop(table);
                 if was_queued {
+                    kill_point!("cancel.unqueued");
                     self.end_unpublished(job, why);
                 }
             }
@@ -259,6 +291,7 @@ impl Core {
     pub(crate) fn abandon(self: &Arc<Self>, job: &Arc<JobRecord>) {
         // Sequentially consistent on both sides: either the end of the job sees this, or this sees the end.
         job.is_wanted.store(false, Ordering::SeqCst);
+        kill_point!("abandon.unwanted");
         if job.has_ended() {
             self.discard(job);
         }

@@ -5,6 +5,8 @@
 
 /// The thread of one worker.
 mod actor;
+/// Why a worker ended, as a pure function.
+mod cause;
 /// What a pool is made of.
 mod core;
 /// Waiting for jobs.
@@ -15,12 +17,21 @@ mod handshake;
 mod jobs;
 /// The life of a worker as a pure function.
 mod lifecycle;
+/// The limit on workers' memory.
+mod memory;
 /// Time limits, and jobs that nobody waits for.
 mod monitor;
+/// Whether a worker was killed for want of memory.
+mod oom;
 /// What is left of a job when it has ended.
 mod outcome;
+/// The record of a worker's end.
+mod postmortem;
 /// What there is to know of a job.
 mod record;
+/// The pure parts of all this in a world of chance.
+#[cfg(test)]
+mod simulation;
 /// Signals sent to the program.
 mod signals;
 /// Starting a process.
@@ -31,11 +42,15 @@ mod stderr;
 mod sweep;
 /// All jobs, and the memory of each.
 mod table;
+/// What becomes of a block whose worker died.
+mod verdict;
 
 pub use self::core::Stats;
 pub(crate) use self::core::{Config, Core, Program};
 pub(crate) use drive::Driver;
 pub(crate) use handshake::duplicate_task;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use outcome::decode_failure;
 pub(crate) use outcome::failure_error;
 pub(crate) use record::JobRecord;
 pub(crate) use signals::watch_signals;

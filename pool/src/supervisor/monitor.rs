@@ -1,14 +1,16 @@
 //! Time limits, and jobs that nobody waits for.
 //!
 //! One thread, started with the first job that needs it: it ends jobs whose handles were dropped or forgotten,
-//! wakes futures, and condemns blocks that run too long. It measures time by adding up its own ticks, each capped:
+//! wakes futures, and condemns blocks that run too long or take too much memory. It measures time by adding up its own ticks, each capped:
 //! while the machine sleeps or this process is stopped, no limit runs.
 
 use super::core::Core;
+use super::memory;
 use super::record::{JobRecord, Phase};
 use super::spawn::with_limits_hint;
 use crate::error::{Error, ErrorKind, WorkerExit};
 use crate::job::word::State;
+use crate::sys::kill_point;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -99,14 +101,14 @@ fn run(core: &Arc<Core>) {
         let elapsed = last.elapsed().min(LONGEST_COUNTED_TICK);
         last = Instant::now();
         let jobs = core.open_jobs();
+        memory::enforce(core, &jobs);
         let mut shortest_limit = Duration::MAX;
         for job in &jobs {
             if core.try_end(job) {
                 continue;
             }
-            if job.has_limits() {
-                enforce(core, job, elapsed);
-                let limits = job.block_timeout.into_iter().chain(job.deadline);
+            if enforce(core, job, elapsed) {
+                let limits = job.block_timeout.into_iter().chain(job.deadline).chain([job.cancel_grace]);
                 shortest_limit = limits.fold(shortest_limit, Duration::min);
             }
             core.wake_for_free_blocks(job);
@@ -130,11 +132,14 @@ fn run(core: &Arc<Core>) {
     }
 }
 
-/// Condemns what runs too long, and kills who runs it.
-fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
+/// Condemns what runs too long, and kills who runs it; whether there is a limit to it.
+fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) -> bool {
     let mut guard = job.lock();
     let state = &mut *guard;
-    let Phase::Open { arena, .. } = &state.phase else { return };
+    if !job.has_limits() && state.cancelled_for.is_none() {
+        return false;
+    }
+    let Phase::Open { arena, .. } = &state.phase else { return false };
     let ledger = job.ledger(arena);
     // Its time begins when it is first seen: what passed before is not its own.
     state.age = Some(state.age.map_or(Duration::ZERO, |age| age + elapsed));
@@ -142,14 +147,20 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
     if is_past_deadline && state.abort.is_none() {
         let limit = job.deadline.unwrap_or_default();
         state.abort = Some(Error::new(ErrorKind::Deadline, format!("the deadline of {limit:?} passed")));
+        kill_point!("deadline.begin");
         arena.arena.set_cancelled();
         ledger.cancel();
+        kill_point!("deadline.cancelled");
     }
+    // From the first tick that sees it cancelled, as with the other limits.
+    let is_past_grace = state.cancelled_for.is_some_and(|passed| passed > job.cancel_grace);
+    state.cancelled_for = state.cancelled_for.map(|passed| passed.saturating_add(elapsed));
     let mut observed = std::mem::take(&mut state.observed);
     let mut still_observed = std::collections::HashMap::new();
     for block in state.cursor..job.n_blocks() {
         let word = ledger.load(block);
-        if !matches!(word.state(), State::Claimed | State::Staged) {
+        // A word that is not of this job names nobody whom this job could kill: somebody wrote wildly.
+        if !matches!(word.state(), State::Claimed | State::Staged) || !word.is_of(job.sequence) {
             continue;
         }
         // A limit runs from the first time that this very claim was seen.
@@ -158,7 +169,13 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
             _ => Duration::ZERO,
         };
         let timed_out = job.block_timeout.filter(|&limit| ran_for > limit).map(WorkerExit::TimedOut);
-        let reason = if is_past_deadline { Some(WorkerExit::PastDeadline) } else { timed_out };
+        let reason = if is_past_deadline {
+            Some(WorkerExit::PastDeadline)
+        } else if is_past_grace {
+            Some(WorkerExit::Cancelled(job.cancel_grace))
+        } else {
+            timed_out
+        };
         let condemned = word.with_state(State::Condemned);
         let slot = core.slots.get(word.worker());
         match (reason, slot) {
@@ -168,7 +185,9 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
             }
             // A swap that fails lost to the worker's commit, or to its sweep.
             (Some(reason), Some(slot)) if ledger.advance(block, word, condemned).is_ok() => {
+                kill_point!("condemn.word");
                 slot.kill(reason, || ledger.load(block) == condemned);
+                kill_point!("condemn.killed");
             }
             (Some(_), _) => {}
             (None, _) => {
@@ -177,4 +196,5 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
         }
     }
     state.observed = still_observed;
+    true
 }

@@ -3,13 +3,16 @@
 
 use super::actor::append_lines;
 use super::core::Core;
-use super::record::{Death, JobRecord, JobState, Phase, may_be_torn};
+use super::postmortem::join;
+use super::record::{JobRecord, JobState, LostWorker, Phase, may_be_torn};
 use super::table::OwnedArena;
-use crate::error::{Error, ErrorKind, FailedBlocks, Result, WorkerExit};
+use crate::error::{Cause, Error, ErrorKind, FailedBlocks, Result};
 use crate::job::arena::{Place, Plan, SlotKind};
 use crate::job::word::State;
 use crate::segment::Segment;
+use crate::sys::kill_point;
 use crate::task::{Collect, Collected, Failure, FailureKind};
+use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,12 +30,13 @@ impl Core {
                 other => {
                     state.phase = other;
                     let error = state.abort.take();
-                    return Err(error.unwrap_or_else(Self::closing_error));
+                    return Err(error.unwrap_or_else(Self::closing_error).with_blocks(job.none_run()));
                 }
             }
         };
         // Given back even if the caller's function panics.
         let held = Held { core: self, job, arena: Some(arena) };
+        kill_point!("collect.begin");
         match (failure, &held.arena) {
             (None, Some(arena)) => self.collect_values(job, arena, &outputs, collect),
             (error, _) => Err(error.unwrap_or_else(Self::closing_error)),
@@ -64,6 +68,7 @@ impl Core {
                     Place::Spilled { offset, len } => {
                         let worker = ledger.load(block).worker();
                         self.read_spill(worker, offset, len, &mut spilled)?;
+                        kill_point!("collect.spill_read");
                         take(&spilled)?;
                     }
                 }
@@ -112,13 +117,34 @@ impl Core {
 
     /// Why a job ended before it reached the workers.
     pub(crate) fn abort_error(&self, job: &JobRecord) -> Error {
-        job.lock().abort.as_ref().map_or_else(Self::closing_error, Error::copy)
+        let error = job.lock().abort.as_ref().map_or_else(Self::closing_error, Error::copy);
+        error.with_blocks(job.none_run())
     }
 
     /// Frees what a collected batch holds.
     pub(crate) fn release_ended(&self, job: &JobRecord, arena: OwnedArena) {
-        self.free_spills(job, &arena);
+        kill_point!("collect.merged");
+        let has_spilled = self.free_spills(job, &arena);
+        kill_point!("collect.spills_freed");
+        if has_spilled {
+            self.widen_windows();
+        }
         self.give_back(arena);
+        kill_point!("collect.arena_given_back");
+    }
+
+    /// Space for results has come back: jobs that were short of it go on with all workers.
+    fn widen_windows(&self) {
+        let mut n_wide = 0;
+        for job in self.open_jobs() {
+            if let Phase::Open { arena, .. } = &job.lock().phase {
+                n_wide += usize::from(arena.arena.widen());
+            }
+        }
+        if n_wide > 0 {
+            self.board.request_rescan();
+            self.board.wake(self.config.n_workers);
+        }
     }
 
     /// Throws away the results of a job that has ended.
@@ -138,21 +164,22 @@ impl Core {
         };
         let slot = self.slots.get(worker).ok_or_else(damaged)?;
         let (_, end) = self.board.spill(worker);
-        if offset.checked_add(len).is_none_or(|stop| stop > end) {
-            return Err(damaged());
-        }
+        // Looked at before memory is taken for it: the board may say anything.
+        let file_len = slot.spill.file().metadata().map_or(0, |metadata| metadata.len());
+        let range = spilled(offset, len, end.min(file_len)).ok_or_else(damaged)?;
         bytes.clear();
-        let len = usize::try_from(len).map_err(|_| damaged())?;
+        let len = range.len();
         bytes.try_reserve_exact(len).map_err(|error| {
             Error::new(ErrorKind::OutOfSpace, format!("no memory for a result of {len} bytes: {error}"))
         })?;
         bytes.resize(len, 0);
-        slot.spill.read_at(offset as usize, bytes)
+        slot.spill.read_at(range.start, bytes)
     }
 
-    /// Gives back the pages of all results that were spilled.
-    fn free_spills(&self, job: &JobRecord, arena: &OwnedArena) {
-        let Ok(plan) = arena.arena.plan() else { return };
+    /// Gives back the pages of all results that were spilled; whether there were any.
+    fn free_spills(&self, job: &JobRecord, arena: &OwnedArena) -> bool {
+        let Ok(plan) = arena.arena.plan() else { return false };
+        let mut has_spilled = false;
         let ledger = job.ledger(arena);
         let state = job.lock();
         let mut inline = Vec::new();
@@ -166,12 +193,14 @@ impl Core {
                 && let Ok((_, Place::Spilled { offset, len })) =
                     arena.arena.read_slot(&plan, block, &mut inline)
                 && let Some(slot) = self.slots.get(word.worker())
-                && offset.checked_add(len).is_some_and(|stop| stop <= self.board.spill(word.worker()).1)
+                && let Some(range) = spilled(offset, len, self.board.spill(word.worker()).1)
             {
                 // Pages that stay cost memory until the pool ends, nothing else.
-                let _ = slot.spill.punch(offset as usize, (len as usize).next_multiple_of(4096));
+                let _ = slot.spill.punch(range.start, range.len().next_multiple_of(4096));
+                has_spilled = true;
             }
         }
+        has_spilled
     }
 
     /// What went wrong with a job whose words are all terminal, if anything did.
@@ -185,7 +214,7 @@ impl Core {
             let word = ledger.load(block);
             let set = match word.state() {
                 State::Done => continue,
-                _ if may_be_torn(job, state, block, word) => &mut blocks.torn,
+                _ if may_be_torn(job, state, arena, block, word) => &mut blocks.torn,
                 State::Failed => &mut blocks.failed,
                 _ => &mut blocks.not_run,
             };
@@ -200,7 +229,16 @@ impl Core {
                 Some(death) => lost_block(job, block, death),
                 None => self.block_error(job, arena, block),
             },
-            (None, None) => Self::closing_error(),
+            // Nobody cancelled, and no block failed: words say what no actor writes.
+            (None, None) => Error::new(
+                ErrorKind::Segment,
+                format!(
+                    "{}: the table of blocks is damaged: block {first} is {:?}",
+                    job.label,
+                    ledger.load(first)
+                ),
+            )
+            .with_hint("native code in a task may write outside of its arrays"),
         };
         Some(error.with_blocks(blocks))
     }
@@ -256,6 +294,12 @@ impl Core {
 }
 
 impl JobRecord {
+    /// The blocks of a job that no worker saw; of a batch, those of one call.
+    pub(crate) fn none_run(&self) -> FailedBlocks {
+        let n_blocks = if self.descriptor.is_batch { 1 } else { self.n_blocks() };
+        FailedBlocks { not_run: iter::once(0..n_blocks).collect(), n_blocks, ..FailedBlocks::default() }
+    }
+
     /// The block's number for messages; a call of a batch has only itself.
     fn call_of(&self, block: usize) -> Option<usize> {
         (!self.descriptor.is_batch && self.n_blocks() > 1).then_some(block)
@@ -277,8 +321,16 @@ impl Drop for Held<'_> {
     }
 }
 
+/// The place of a result in a spill file of which `end` bytes are in use; `None` if it cannot be there.
+fn spilled(offset: u64, len: u64, end: u64) -> Option<Range<usize>> {
+    let stop = offset.checked_add(len).filter(|&stop| stop <= end)?;
+    // What no file can have is no place, and needs no care about overflow later.
+    i64::try_from(stop).ok()?;
+    Some(usize::try_from(offset).ok()?..usize::try_from(stop).ok()?)
+}
+
 /// The failure that a slot holds.
-fn decode_failure(bytes: &[u8]) -> Failure {
+pub(crate) fn decode_failure(bytes: &[u8]) -> Failure {
     postcard::from_bytes(bytes).unwrap_or_else(|error| Failure {
         kind: FailureKind::Serde,
         message: format!("the reason could not be read: {error}"),
@@ -321,22 +373,38 @@ pub(crate) fn failure_error(label: &str, block: Option<usize>, failure: &Failure
 }
 
 /// The error for a block that was given up because workers died of it.
-fn lost_block(job: &JobRecord, block: usize, death: &Death) -> Error {
+fn lost_block(job: &JobRecord, block: usize, lost: &LostWorker) -> Error {
     let subject = subject(&job.label, job.call_of(block));
-    let Death { worker, exit, attempts, stderr, last_words, .. } = death;
-    let kind = match exit {
-        WorkerExit::TimedOut(_) => ErrorKind::Timeout,
-        WorkerExit::PastDeadline => ErrorKind::Deadline,
+    let LostWorker { death, attempts, .. } = lost;
+    let kind = match death.cause {
+        Cause::BlockTimeout => ErrorKind::Timeout,
+        Cause::Deadline => ErrorKind::Deadline,
+        Cause::MemoryLimit => ErrorKind::MemoryLimit,
+        Cause::OutOfMemory => ErrorKind::OutOfMemory,
         _ => ErrorKind::WorkerLost,
     };
     let times = if *attempts == 1 { "after 1 attempt".into() } else { format!("after {attempts} attempts") };
-    let mut message = format!("{subject} was given up {times}: worker {worker} {exit}");
-    if !last_words.is_empty() {
-        message.push_str("\nits last panic: ");
-        message.push_str(last_words);
+    let mut message = format!("{subject} was given up {times}: worker {} {}", death.worker, death.exit);
+    if !matches!(death.cause, Cause::BlockTimeout | Cause::Deadline) {
+        message.push_str("\nprobable cause: ");
+        message.push_str(&death.why());
     }
-    append_lines(&mut message, stderr);
-    Error::new(kind, message).with_worker_exit(exit.clone())
+    if let Some(block) = &death.block
+        && !block.arguments.is_empty()
+    {
+        message.push_str("\nits arguments: ");
+        message.push_str(&join(&block.arguments));
+    }
+    if let Some(panic) = &death.last_panic {
+        message.push_str("\nits last panic: ");
+        message.push_str(panic);
+    }
+    append_lines(&mut message, &death.stderr);
+    let error = Error::new(kind, message).with_death(Arc::clone(death));
+    match death.cause.hint() {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
 }
 
 /// Adds a block to ranges that are in order.
@@ -344,5 +412,32 @@ fn append(ranges: &mut Vec<Range<usize>>, block: usize) {
     match ranges.last_mut() {
         Some(last) if last.end == block => last.end += 1,
         _ => ranges.push(block..block + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn places_outside_of_a_spill_file_are_refused() {
+        assert_eq!(spilled(4096, 10, 8192), Some(4096..4106));
+        assert_eq!(spilled(0, 0, 0), Some(0..0));
+        for (offset, len, end) in
+            [(4096, 4097, 8192), (u64::MAX, 1, u64::MAX), (u64::MAX - 8, 8, u64::MAX), (1, 0, 0)]
+        {
+            assert_eq!(spilled(offset, len, end), None, "{len} bytes at {offset} of {end}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_place_in_a_spill_file_overflows(offset in any::<u64>(), len in any::<u64>(), end in any::<u64>()) {
+            if let Some(range) = spilled(offset, len, end) {
+                prop_assert!(range.start <= range.end && range.end as u64 <= end);
+                prop_assert!(range.len().checked_next_multiple_of(4096).is_some());
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@
 use super::core::Core;
 use super::table::OwnedArena;
 use crate::array::ArraySource;
-use crate::error::{Error, Result, WorkerExit};
+use crate::error::{Death, Error, Result};
 use crate::job::arena::{Plan, slot_bytes};
 use crate::job::descriptor::{ArraySpec, Descriptor, Mode};
 use crate::job::grid::{Grid, MAX_BLOCKS};
@@ -30,11 +30,13 @@ static NEXT_SEQUENCE: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct JobRecord {
     pub(super) sequence: u64,
     pub(super) label: Cow<'static, str>,
+    pub(super) vtable: &'static TaskVtable,
     pub(super) descriptor: Descriptor,
     pub(super) plan: Plan,
     pub(super) attempts: u32,
     pub(super) block_timeout: Option<Duration>,
     pub(super) deadline: Option<Duration>,
+    pub(super) cancel_grace: Duration,
     pub(super) state: Mutex<JobState>,
     /// Set after everything else that ending a job does.
     pub(super) ended: AtomicBool,
@@ -55,17 +57,19 @@ pub(super) struct JobState {
     /// Why blocks were cancelled, if they were.
     pub(super) abort: Option<Error>,
     /// How the workers ended that held blocks which then failed or were freed.
-    pub(super) deaths: HashMap<usize, Death>,
+    pub(super) deaths: HashMap<usize, LostWorker>,
     /// What the monitor saw claimed, and for how long.
     pub(super) observed: HashMap<usize, (BlockWord, Duration)>,
     /// Time on the monitor's clock since the job was published.
     pub(super) age: Option<Duration>,
+    /// Time on the monitor's clock since the job was cancelled while blocks of it ran.
+    pub(super) cancelled_for: Option<Duration>,
     pub(super) waker: Option<Waker>,
 }
 
 impl JobState {
     /// The death for which a block was given up; `None` if its last attempt told why it failed.
-    pub(super) fn final_death(&self, block: usize) -> Option<&Death> {
+    pub(super) fn final_death(&self, block: usize) -> Option<&LostWorker> {
         self.deaths.get(&block).filter(|death| death.is_final)
     }
 }
@@ -82,15 +86,11 @@ pub(super) enum Phase {
     Taken,
 }
 
-/// The end of a worker that held a block.
+/// The end of a worker that held a block, and what it did to the block.
 #[derive(Debug, Clone)]
-pub(super) struct Death {
-    pub(super) worker: usize,
-    pub(super) exit: WorkerExit,
+pub(super) struct LostWorker {
+    pub(super) death: Arc<Death>,
     pub(super) attempts: u32,
-    pub(super) stderr: Vec<String>,
-    /// The text of a panic that the worker did not survive.
-    pub(super) last_words: String,
     /// Whether the task had begun, then or in an earlier attempt.
     pub(super) had_begun: bool,
     /// Whether the block was given up for it; if not, a later attempt decided.
@@ -194,11 +194,13 @@ impl JobRecord {
         Ok(Arc::new(Self {
             sequence,
             label,
+            vtable,
             descriptor,
             plan,
             attempts: options.attempts,
             block_timeout: options.block_timeout,
             deadline: options.deadline,
+            cancel_grace: options.cancel_grace.unwrap_or(core.config.cancel_grace),
             state: Mutex::new(JobState {
                 phase: Phase::Queued { arguments, table },
                 sources,
@@ -208,6 +210,7 @@ impl JobRecord {
                 deaths: HashMap::new(),
                 observed: HashMap::new(),
                 age: None,
+                cancelled_for: None,
                 waker: None,
             }),
             ended: AtomicBool::new(false),
@@ -292,12 +295,22 @@ fn label_of(spec: &CallSpec) -> Cow<'static, str> {
 }
 
 /// Whether a block may have been left with some rows new and some old.
-pub(super) fn may_be_torn(job: &JobRecord, state: &JobState, block: usize, word: BlockWord) -> bool {
+pub(super) fn may_be_torn(
+    job: &JobRecord,
+    state: &JobState,
+    arena: &OwnedArena,
+    block: usize,
+    word: BlockWord,
+) -> bool {
     let death = state.deaths.get(&block);
     if death.is_some_and(|death| death.is_half_written) {
         return true;
     }
+    if !job.descriptor.arrays.iter().any(|array| array.mode == Mode::Out) {
+        return false;
+    }
     let began = death.is_some_and(|death| death.had_begun);
     let ran = word.state() == State::Failed && state.final_death(block).is_none();
-    job.descriptor.arrays.iter().any(|array| array.mode == Mode::Out) && (began || ran)
+    let plan = arena.arena.plan();
+    began || ran || plan.is_ok_and(|plan| arena.arena.was_given_back(&plan, block, job.sequence))
 }

@@ -7,7 +7,7 @@
 
 use super::core::Core;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::signal;
+use crate::sys::{kill_point, signal};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 
@@ -51,8 +51,11 @@ fn on_signal() {
     let _ = ENDING.set(thread::current().id());
     let pools = std::mem::take(&mut *POOLS.lock().unwrap_or_else(PoisonError::into_inner));
     for core in pools.iter().filter_map(Weak::upgrade) {
+        kill_point!("signal.noted");
         core.shut_down();
+        kill_point!("signal.shut_down");
         core.run.remove_all();
+        kill_point!("signal.removed");
     }
     signal::die_of_noted_signal();
 }

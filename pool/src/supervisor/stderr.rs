@@ -1,5 +1,6 @@
 //! What workers print: forwarded line by line, and the last lines kept.
 
+use super::memory;
 use super::spawn::Stderr;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -23,6 +24,8 @@ pub(super) struct Lines {
     slot: usize,
     partial: Vec<u8>,
     kept: VecDeque<String>,
+    /// A line that says why the process ends, kept however long the backtrace behind it is.
+    verdict: Option<String>,
 }
 
 impl Lines {
@@ -32,7 +35,7 @@ impl Lines {
             // Read only when there is something, so that a grandchild that holds the pipe holds up nobody.
             let _ = fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         }
-        Self { pipe, handling, slot, partial: Vec::new(), kept: VecDeque::new() }
+        Self { pipe, handling, slot, partial: Vec::new(), kept: VecDeque::new(), verdict: None }
     }
 
     /// The descriptor to poll, as long as something may come.
@@ -74,7 +77,8 @@ impl Lines {
             let _ = std::io::stderr().write_all(format!("[worker {}] {line}\n", self.slot).as_bytes());
         }
         if self.kept.len() == KEPT_LINES {
-            self.kept.pop_front();
+            self.verdict =
+                self.kept.pop_front().filter(|line| memory::is_refusal(line)).or(self.verdict.take());
         }
         self.kept.push_back(line);
     }
@@ -85,6 +89,6 @@ impl Lines {
         if !self.partial.is_empty() {
             self.end_line();
         }
-        self.kept.iter().cloned().collect()
+        self.verdict.iter().chain(&self.kept).cloned().collect()
     }
 }

@@ -19,8 +19,12 @@
 //! | `cells` | structs of atomics in shared mappings |
 //! | `image` | places in the program that mean the same in every process of it |
 //! | `process` | watching, signalling and waiting for processes |
+//! | `memory` | how much memory a process has to itself |
 //! | `signal` | which signal is to end the program |
+//! | `crash` | the signal that ends a worker: what the kernel tells of it |
+//! | `oom` | whether the kernel killed for want of memory |
 //! | `clock` | time that stands still while the machine sleeps |
+//! | `kill_point` | named places at which a test may have a process killed |
 //!
 //! # Rules
 //!
@@ -33,15 +37,21 @@
 
 pub(crate) mod cells;
 pub(crate) mod clock;
+pub(crate) mod crash;
 pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod host;
 pub(crate) mod image;
+pub(crate) mod kill_point;
 pub(crate) mod lock;
 pub(crate) mod map;
+pub(crate) mod memory;
+pub(crate) mod oom;
 pub(crate) mod primitive;
 pub(crate) mod process;
 pub(crate) mod shm;
 pub(crate) mod signal;
 pub(crate) mod space;
 pub(crate) mod view;
+
+pub(crate) use kill_point::kill_point;

@@ -3,12 +3,14 @@
 //! A process identifier may be reused as soon as its process was waited for, so a signal goes through a pidfd,
 //! or to the group of a process that has ended and was not waited for yet.
 
+use super::kill_point;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -79,26 +81,69 @@ impl ProcessHandle {
         wait_readable(&[self.as_poll_fd()], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
     }
 
-    /// Waits for a child that has ended, after everything in its process group was killed.
+    /// Waits for a child that has ended, after everything in its process group was killed; tells how it ended, and the
+    /// most bytes that it had resident, if the kernel says so.
     ///
     /// The child is the leader of its group. While it is a zombie its identifier, and so the group's, cannot be
     /// reused: that is when the group is signalled.
-    pub(crate) fn bury(&self) -> Ended {
+    pub(crate) fn bury(&self) -> (Ended, Option<u64>) {
         let fd = Id::PIDFd(self.pidfd.as_fd());
         let is_zombie = waitid(fd, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).is_ok();
         if is_zombie {
             let leader = Pid::from_raw(self.pid.cast_signed());
             // ESRCH: nobody else was in the group.
+            kill_point!("bury.zombie");
             let _ = kill(Pid::from_raw(-leader.as_raw()), Signal::SIGKILL);
+            kill_point!("bury.group_killed");
         }
-        match waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED) {
-            Ok(WaitStatus::Exited(_, code)) => Ended::Code(code),
-            Ok(WaitStatus::Signaled(_, signal, core_dumped)) => {
-                Ended::Signal { number: signal as i32, core_dumped }
+        self.reap()
+    }
+
+    /// The last wait. Made by hand: the call of the C library has no resource usage, and nix knows no real-time signals.
+    fn reap(&self) -> (Ended, Option<u64>) {
+        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+        let result = loop {
+            // SAFETY: the descriptor is open; the kernel writes a `siginfo` and a `rusage`, to memory of their types.
+            let result = unsafe {
+                libc::syscall(
+                    libc::SYS_waitid,
+                    libc::P_PIDFD,
+                    self.pidfd.as_raw_fd(),
+                    info.as_mut_ptr(),
+                    libc::WEXITED,
+                    usage.as_mut_ptr(),
+                )
+            };
+            match Errno::result(result) {
+                Err(Errno::EINTR) => {}
+                result => break result,
+            }
+        };
+        if result.is_err() {
+            return (Ended::Unknown, None);
+        }
+        // SAFETY: any bytes are a `siginfo`, zeroed ones too, and the kernel has written it.
+        let info = unsafe { info.assume_init() };
+        // SAFETY: any bytes are a `rusage`, zeroed ones too, and the kernel has written it.
+        let usage = unsafe { usage.assume_init() };
+        // SAFETY: a successful wait fills in the fields of SIGCHLD.
+        let status = unsafe { info.si_status() };
+        let ended = match info.si_code {
+            libc::CLD_EXITED => Ended::Code(status),
+            code @ (libc::CLD_KILLED | libc::CLD_DUMPED) => {
+                Ended::Signal { number: status, core_dumped: code == libc::CLD_DUMPED }
             }
             _ => Ended::Unknown,
-        }
+        };
+        (ended, u64::try_from(usage.ru_maxrss).ok().map(|kib| kib << 10))
     }
+}
+
+/// The most bytes that this process has had resident, itself or one that it was started by.
+pub(crate) fn peak_resident_bytes() -> Option<u64> {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).ok()?;
+    u64::try_from(usage.max_rss()).ok().map(|kib| kib << 10)
 }
 
 /// Waits until one of the descriptors can be read, was closed at the other end or failed, or the time is over;

@@ -78,7 +78,8 @@ pub(crate) fn ignore_file_size_limit() {
     let _ = unsafe { sigaction(Signal::SIGXFSZ, &ignore) };
 }
 
-fn die_of(number: libc::c_int) {
+/// Sends this thread a signal that nothing handles; returns if that is no end.
+pub(crate) fn die_of(number: libc::c_int) {
     let Ok(signal) = Signal::try_from(number) else { return };
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     // SAFETY: the default action runs no code of ours.

@@ -74,7 +74,7 @@ fn headroom_in(groups: &str, mounted: &Path) -> Option<Headroom> {
 }
 
 /// One line of `/proc/self/cgroup` that controls memory.
-struct Hierarchy {
+pub(super) struct Hierarchy {
     root: PathBuf,
     group: PathBuf,
     files: &'static Files,
@@ -82,22 +82,29 @@ struct Hierarchy {
 
 /// The names that version 1 and 2 give to the same things.
 struct Files {
+    /// Holds a line `oom_kill n`.
+    kills: &'static str,
     limit: &'static str,
     usage: &'static str,
     droppable: &'static [&'static str],
 }
 
 const V1: Files = Files {
+    kills: "memory.oom_control",
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
     droppable: &["total_inactive_file", "total_active_file"],
 };
-const V2: Files =
-    Files { limit: "memory.max", usage: "memory.current", droppable: &["inactive_file", "active_file"] };
+const V2: Files = Files {
+    kills: "memory.events",
+    limit: "memory.max",
+    usage: "memory.current",
+    droppable: &["inactive_file", "active_file"],
+};
 
 impl Hierarchy {
     /// Parses `id:controllers:path`.
-    fn parse(line: &str, mounted: &Path) -> Option<Self> {
+    pub(super) fn parse(line: &str, mounted: &Path) -> Option<Self> {
         let mut fields = line.splitn(3, ':');
         let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
         let (root, files) = if controllers.is_empty() {
@@ -115,6 +122,21 @@ impl Hierarchy {
         Some(Self { root, group, files })
     }
 
+    /// The group, or the nearest one above it that can be seen, with the file in which the kernel counts its kills.
+    pub(super) fn kills(&self) -> Option<(&Path, PathBuf)> {
+        let mut groups = self.group.ancestors().take_while(|group| group.starts_with(&self.root));
+        groups.find_map(|group| {
+            let file = group.join(self.files.kills);
+            file.is_file().then_some((group, file))
+        })
+    }
+
+    /// The limit of a group of this hierarchy, if it has one.
+    pub(super) fn limit_of(&self, group: &Path) -> Option<u64> {
+        // Version 1 writes "no limit" as a number near the largest.
+        number(&group.join(self.files.limit)).filter(|&limit| limit < i64::MAX as u64 / 2)
+    }
+
     /// The least headroom from the group up to the root. Directories that are not there (a container sees its own group
     /// as the root, under a path that the host gave it) are passed over.
     fn headroom(&self) -> Option<Headroom> {
@@ -126,7 +148,7 @@ impl Hierarchy {
     }
 
     fn headroom_of(&self, group: &Path) -> Option<u64> {
-        let limit = number(&group.join(self.files.limit))?;
+        let limit = self.limit_of(group)?;
         let usage = number(&group.join(self.files.usage))?;
         let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
         let droppable: u64 = stat
@@ -135,9 +157,7 @@ impl Hierarchy {
             .filter(|(name, _)| self.files.droppable.contains(name))
             .filter_map(|(_, value)| value.trim().parse::<u64>().ok())
             .sum();
-        // Version 1 writes "no limit" as a number near the largest.
-        let unlimited = limit >= i64::MAX as u64 / 2;
-        (!unlimited).then(|| limit.saturating_sub(usage.saturating_sub(droppable)))
+        Some(limit.saturating_sub(usage.saturating_sub(droppable)))
     }
 }
 

@@ -29,6 +29,11 @@ impl Values {
     pub(crate) fn new(bytes: Vec<u8>, n_values: usize) -> Self {
         Self { bytes, decoded: (0..n_values).map(|_| OnceCell::new()).collect() }
     }
+
+    /// The values as the call was given them, serialised.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// The part of one array that a block sees, in memory of this process.

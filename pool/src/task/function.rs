@@ -1,6 +1,7 @@
 //! The trait of a task, and the table by which another process finds it.
 
 use super::args::Args;
+use super::describe::Describer;
 use super::failure::{FailureKind, TaskError};
 use crate::sys::image;
 use serde::{Serialize, de::DeserializeOwned};
@@ -51,6 +52,10 @@ pub trait Task: 'static {
     ///
     /// Whatever the task finds wrong; the job fails with it. It is not tried again.
     fn run(args: &mut Args<'_>) -> Result<Self::Output, TaskError>;
+
+    /// Names the parameters, for the record of a death; what `#[task]` writes.
+    #[doc(hidden)]
+    fn describe(_: &mut Describer<'_>) {}
 }
 
 /// Where the serialised result of one block goes: a small buffer, or memory of its own when it is larger.
@@ -93,6 +98,18 @@ pub struct TaskVtable {
     pub(crate) layout: &'static str,
     pub(crate) output_bytes: usize,
     pub(crate) run: fn(&mut Args<'_>, &mut Outcome) -> Result<(), TaskError>,
+    describe: fn(&mut Describer<'_>),
+}
+
+impl TaskVtable {
+    /// The plain arguments of a call, from its serialised values, and the names of its arrays; types alone if there are no bytes.
+    #[cold]
+    pub(crate) fn describe<'b>(&self, values: Option<&'b [u8]>, n_values: usize) -> Describer<'b> {
+        let mut describer = Describer::new(values);
+        (self.describe)(&mut describer);
+        describer.rest(n_values);
+        describer
+    }
 }
 
 /// At the start of every table; another build has others at the same places.
@@ -120,6 +137,7 @@ impl<K: Task> Vtable for K {
         layout: K::LAYOUT,
         output_bytes: size_of::<K::Output>(),
         run: run_and_serialise::<K>,
+        describe: K::describe,
     };
 }
 

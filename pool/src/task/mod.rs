@@ -8,6 +8,8 @@ mod block;
 mod builder;
 /// What a caller asks for.
 mod call;
+/// The arguments of a call as text.
+mod describe;
 /// How a task fails.
 mod failure;
 /// The trait, and the table by which another process finds a task.
@@ -24,6 +26,7 @@ pub(crate) use builder::not_in_this_image;
 pub use builder::{CallBuilder, call};
 pub use call::{Call, Progress};
 pub(crate) use call::{CallOptions, CallSpec, Collect, Collected, OnProgress, ResolvedArray};
+pub use describe::{ByDebug, ByName, Describer, Shown};
 pub use failure::TaskError;
 pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use function::{Outcome, find_by_name, image_offset, registered, vtable_at};

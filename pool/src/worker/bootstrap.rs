@@ -11,11 +11,14 @@ use crate::control::{
     ENV_DIRECTORIES, ENV_RUN, ENV_SOCKET, ENV_SUPERVISOR, EXIT_CANNOT_SERVE, Fingerprint, Hello, PROTOCOL,
     ToWorker, Welcome, known_tasks,
 };
+use crate::job::board::Farewell;
 use crate::segment::RunId;
-use crate::sys::{process, signal};
+use crate::sys::{kill_point, process, signal};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What runs the code that became a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,9 @@ struct Environment {
 
 /// Serves as a worker and never returns.
 pub(super) fn become_worker(host: Host) -> ! {
+    #[cfg(feature = "kill-points")]
+    kill_point::armed::this_is_a_worker(std::env::var(ENV_SUPERVISOR).ok().and_then(|pid| pid.parse().ok()));
+    kill_point!("worker.begin");
     process::close_inherited_descriptors();
     // Without it a stopped worker notices the supervisor's end only when it is resumed.
     let _ = process::resume_when_parent_ends();
@@ -47,19 +53,33 @@ pub(super) fn become_worker(host: Host) -> ! {
         Ok(environment) => environment,
         Err(what) => give_up(&format!("started as a worker, but {what}; workers are started by a pool")),
     };
+    kill_point!("worker.environment_taken");
     watch::watch_supervisor(environment.supervisor, environment.run, environment.directories);
+    kill_point!("worker.watching");
     match shake_hands(&environment.socket) {
         Ok((welcome, control)) => {
+            kill_point!("worker.welcomed");
             watch::watch_channel(control);
+            kill_point!("worker.listening");
             serve::serve(&welcome)
         }
         Err(what) => give_up(&what),
     }
 }
 
+/// How long a worker that cannot go on waits for news that this is so because its supervisor is gone.
+const PATIENCE_BEFORE_END: Duration = Duration::from_millis(100);
+
+/// Tells the supervisor something. Not by `eprintln`, which panics if the supervisor is gone and its end of the pipe with it.
+pub(super) fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "ndpool: {what}");
+}
+
 /// Says why there is no worker, where the supervisor reads it.
 pub(super) fn give_up(what: &str) -> ! {
-    eprintln!("ndpool: {what}");
+    serve::say_farewell(Farewell::GaveUp, what);
+    say(what);
+    watch::stay_if_orphaned(PATIENCE_BEFORE_END);
     std::process::exit(EXIT_CANNOT_SERVE);
 }
 
@@ -98,11 +118,13 @@ fn take_environment(host: Host) -> Result<Environment, String> {
 fn shake_hands(socket: &str) -> Result<(Welcome, IpcReceiver<ToWorker>), String> {
     let server: IpcSender<Hello> = IpcSender::connect(socket.to_string())
         .map_err(|error| format!("cannot reach the supervisor at {socket}: {error}"))?;
+    kill_point!("worker.connected");
     // Connected: nobody needs the name any more, and it must not stay if both processes die now.
     let _ = std::fs::remove_file(socket);
     if let Some(directory) = std::path::Path::new(socket).parent() {
         let _ = std::fs::remove_dir(directory);
     }
+    kill_point!("worker.socket_removed");
     let (control, inbox) = ipc::channel().map_err(|error| format!("no control channel: {error}"))?;
     let fingerprint =
         Fingerprint::of_this_program().map_err(|error| format!("cannot look at /proc/self/exe: {error}"))?;
@@ -115,6 +137,7 @@ fn shake_hands(socket: &str) -> Result<(Welcome, IpcReceiver<ToWorker>), String>
         control,
     };
     server.send(hello).map_err(|error| format!("cannot say hello to the supervisor: {error}"))?;
+    kill_point!("worker.hello_sent");
     match inbox.recv() {
         Ok(ToWorker::Welcome(welcome)) => Ok((*welcome, inbox)),
         Ok(ToWorker::Shutdown) => Err("the pool shut down before this worker served".into()),

@@ -10,11 +10,14 @@ use super::panic::install_hook;
 use super::spill::Spill;
 use crate::control::Welcome;
 use crate::error::Result;
-use crate::job::board::{Board, N_JOBS};
+use crate::inject::Faults;
+use crate::job::board::{Board, Farewell, N_JOBS};
 use crate::job::ledger::Cursor;
 use crate::job::word::BlockWord;
 use crate::segment::{Access, Attachment, Locator};
-use crate::sys::{clock, process};
+use crate::sys::crash::{self, SignalNote};
+use crate::sys::memory::{self, OwnMemory};
+use crate::sys::{clock, kill_point, process};
 use crate::task::States;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,9 +31,13 @@ pub(super) struct Worker {
     pub(super) cache: Cache,
     pub(super) spill: Spill,
     pub(super) states: States,
+    /// What is to go wrong on purpose.
+    pub(super) faults: Option<Faults>,
     staging: Locator,
     idle_spin: Duration,
     max_tasks: Option<u64>,
+    /// This process's memory, and the bytes of it above which it is to be replaced.
+    growth: Option<(OwnMemory, u64)>,
     n_begun: u64,
 }
 
@@ -45,6 +52,22 @@ pub(super) fn end_when_idle() {
     }
 }
 
+/// Called in the handler of the signal that ends this process: loads and stores of atomics alone.
+fn note_signal(note: &SignalNote) {
+    if let Some((board, slot)) = BOARD.get() {
+        board.note_signal(*slot, note);
+    }
+}
+
+/// Leaves on the board why this process ends of its own accord, if there is a board yet.
+pub(super) fn say_farewell(farewell: Farewell, why: &str) {
+    if let Some((board, slot)) = BOARD.get() {
+        board.forget_last_words(*slot);
+        board.add_last_words(*slot, why.as_bytes());
+        board.say_farewell(*slot, farewell);
+    }
+}
+
 /// Serves until told to end.
 pub(super) fn serve(welcome: &Welcome) -> ! {
     let mut worker = match Worker::new(welcome) {
@@ -52,6 +75,9 @@ pub(super) fn serve(welcome: &Welcome) -> ! {
         Err(error) => super::bootstrap::give_up(&format!("cannot map the pool's memory: {error}")),
     };
     worker.run();
+    kill_point!("worker.over");
+    super::watch::stay_if_orphaned(Duration::ZERO);
+    worker.board.say_farewell(worker.slot, Farewell::Retired);
     // The supervisor asked for it, or the worker has run its share of blocks: not a death.
     std::process::exit(0);
 }
@@ -62,22 +88,32 @@ impl Worker {
             // A processor that went away since is no reason not to work.
             let _ = process::pin_to_cpu(cpu);
         }
-        process::set_process_name(&format!("ndpool {}", welcome.slot));
+        if let Some(limit) = welcome.memory_limit {
+            // The supervisor measures too. Twice as much, since reserved memory that nobody uses counts here.
+            let _ = memory::limit_growth(limit.saturating_mul(2));
+        }
         let (mapping, start) = map_shared(&welcome.board)?;
+        kill_point!("worker.board_mapped");
         let board = Arc::new(Board::new(mapping, start, welcome.n_workers));
         install_hook(Arc::clone(&board), welcome.slot);
         let _ = BOARD.set((Arc::clone(&board), welcome.slot));
+        // Without it, a record of this worker's end says less.
+        let _ = crash::note_signals(note_signal);
+        process::set_process_name(&format!("ndpool {}", welcome.slot));
         let mut cache = Cache::new();
         let spill = cache.segment(&welcome.spill, Access::Stage)?;
+        kill_point!("worker.spill_mapped");
         Ok(Self {
             slot: welcome.slot,
             spill: Spill::new(spill, welcome.slot),
             board,
             cache,
             states: States::default(),
+            faults: welcome.faults.clone(),
             staging: welcome.staging.clone(),
             idle_spin: Duration::from_nanos(welcome.idle_spin_nanos),
             max_tasks: welcome.max_tasks,
+            growth: welcome.recycle_above.and_then(|above| Some((OwnMemory::open().ok()?, above))),
             n_begun: 0,
         })
     }
@@ -85,6 +121,11 @@ impl Worker {
     /// This worker's staging buffer, mapped for at least `len` bytes.
     pub(super) fn staging(&mut self, len: usize) -> Result<Rc<Attachment>> {
         self.cache.segment(&self.staging.grown_to(len), Access::Write)
+    }
+
+    /// Whether the block in hand is the first of this process.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.n_begun == 1
     }
 
     fn must_end(&self) -> bool {
@@ -95,6 +136,7 @@ impl Worker {
     fn run(&mut self) {
         let mut entries: Vec<Option<JobEntry>> = (0..N_JOBS).map(|_| None).collect();
         self.board.set_running(self.slot, 0);
+        kill_point!("worker.serving");
         let mut idle_since = Instant::now();
         loop {
             let epoch = self.board.epoch().now();
@@ -110,8 +152,10 @@ impl Worker {
                 self.board.set_idle_since(self.slot, clock::monotonic_nanos());
             }
             if !self.spin(epoch, idle_since) {
+                kill_point!("worker.parking");
                 let board = Arc::clone(&self.board);
                 board.bed(self.slot).park_unless(board.epoch(), epoch, || self.must_end());
+                kill_point!("worker.awake");
             }
         }
     }
@@ -155,6 +199,7 @@ impl Worker {
     fn take_block(&mut self, index: usize, slot: &mut Option<JobEntry>) -> bool {
         let Some(job) = self.board.open_job(index) else { return false };
         if slot.as_ref().is_none_or(|entry| entry.sequence != job.sequence) {
+            kill_point!("job.seen");
             let arena = match self.cache.arena(&self.board, index, &job) {
                 Ok(Some(arena)) => arena,
                 // The job ended while this worker looked, and its memory with it.
@@ -164,6 +209,7 @@ impl Worker {
                 // ever; a fresh process can, or says why not.
                 Err(error) => super::bootstrap::give_up(&format!("cannot map a job: {error}")),
             };
+            kill_point!("job.arena_mapped");
             // Read once: if the arena goes to another job meanwhile, cursor and ledger still agree, and the words
             // that they see are void.
             let n_blocks = arena.n_blocks();
@@ -188,9 +234,15 @@ impl Worker {
         }
         let arena = Rc::clone(&entry.arena);
         let ledger = arena.ledger(entry.sequence, entry.n_blocks);
+        let window = arena.window();
+        if window.is_some_and(|window| ledger.n_held() >= window) {
+            // Space for results is short. Who holds a block says when it is done.
+            return false;
+        }
         // Before the claim: a sweep punches out what the board says the held block has spilled, and between a claim and a
         // later word on the board that would be the last block's result, which is committed.
         self.spill.begin_block(&self.board);
+        kill_point!("claim.before");
         // Only a fresh worker takes what has killed others before, and takes it first.
         let is_fresh = self.n_begun == 0;
         let wanted = |word: BlockWord| is_fresh || word.charged() == 0;
@@ -200,17 +252,34 @@ impl Worker {
         }
         let claimed = claimed.or_else(|| entry.cursor.claim(&ledger, self.slot, wanted));
         let Some((block, word)) = claimed else { return false };
+        kill_point!("claim.after");
         if !entry.has_begun && entry.cursor.next_free(&ledger, wanted).is_some() {
             // Who was woken may have died since: whoever comes to a job brings one more.
             self.board.wake(1);
+            kill_point!("claim.woke_one_more");
         }
         entry.has_begun = true;
         self.n_begun += 1;
         self.board.set_begun(self.slot, self.n_begun);
+        kill_point!("claim.counted");
         execute(self, entry, &ledger, block, word);
+        kill_point!("block.over");
+        if arena.window().is_some() {
+            // Others wait for their turn, asleep or looking at the epoch.
+            self.board.epoch().bump();
+            self.board.wake(1);
+        }
+        if let Some((memory, above)) = &self.growth
+            && memory.resident_bytes().is_ok_and(|bytes| bytes > *above)
+        {
+            // Said on the board, so that the end of this process is not taken for a death.
+            self.board.ask_to_retire(self.slot);
+        }
         if entry.cursor.next_free(&ledger, |word| word.charged() == 0).is_none() {
             // This worker leaves the job: its last block may have been the job's.
+            kill_point!("job.left");
             self.board.bell().ring();
+            kill_point!("job.rung");
         }
         true
     }

@@ -7,6 +7,7 @@
 
 use crate::job::board::Board;
 use crate::segment::Attachment;
+use crate::sys::kill_point;
 use std::io;
 use std::rc::Rc;
 
@@ -37,14 +38,17 @@ impl Spill {
     /// That of the write; space that was taken is given back when the supervisor sweeps or reads the block.
     pub(super) fn write(&self, board: &Board, bytes: &[u8]) -> io::Result<u64> {
         let (start, place) = board.spill(self.slot);
+        kill_point!("spill.begin");
         // Said before it is written: a sweep must know what to punch out.
         board.set_spill(self.slot, start, place + (bytes.len() as u64).next_multiple_of(PAGE));
+        kill_point!("spill.said");
         if let Err(error) = self.file.write_at(place as usize, bytes) {
             // What was written of it would stay until the pool ends: no slot names it.
             let _ = self.file.punch(place as usize, bytes.len());
             board.set_spill(self.slot, start, place);
             return Err(error);
         }
+        kill_point!("spill.written");
         Ok(place)
     }
 }

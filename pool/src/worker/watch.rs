@@ -9,7 +9,9 @@
 
 use super::serve;
 use crate::control::ToWorker;
+use crate::job::board::Farewell;
 use crate::segment::{self, RunId};
+use crate::sys::kill_point;
 use crate::sys::process::{self, ProcessHandle};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::IpcReceiver;
@@ -29,6 +31,19 @@ struct Run {
 }
 
 static RUN: OnceLock<Run> = OnceLock::new();
+static SUPERVISOR: OnceLock<ProcessHandle> = OnceLock::new();
+
+/// For a thread that is about to end this process: returns if the supervisor lives. If it has ended, or does so within
+/// `patience`, this process is left to the thread that watches, which reaps first; what has failed here may have failed
+/// because the supervisor is gone.
+pub(super) fn stay_if_orphaned(patience: Duration) {
+    let Some(supervisor) = SUPERVISOR.get() else { return };
+    if process::wait_readable(&[supervisor.as_poll_fd()], Some(patience)).is_ok_and(|ready| ready[0]) {
+        loop {
+            std::thread::park();
+        }
+    }
+}
 
 /// Starts the thread that waits for the supervisor's end.
 pub(super) fn watch_supervisor(supervisor: u32, id: RunId, directories: Vec<PathBuf>) {
@@ -36,15 +51,24 @@ pub(super) fn watch_supervisor(supervisor: u32, id: RunId, directories: Vec<Path
     let handle = match ProcessHandle::open(supervisor) {
         // Asked after the handle was made: if it is still the parent, the handle is its.
         Ok(handle) if std::os::unix::process::parent_id() == supervisor => handle,
-        _ => reap_and_end(PATIENCE_AFTER_END),
+        Ok(_) => reap_and_end("its parent is not the supervisor any more", PATIENCE_AFTER_END),
+        Err(error) => {
+            reap_and_end(&format!("the supervisor's process cannot be watched: {error}"), PATIENCE_AFTER_END)
+        }
     };
+    let handle = SUPERVISOR.get_or_init(|| handle);
     spawn("watch", move || {
         loop {
             match process::wait_readable(&[handle.as_poll_fd()], None) {
-                Ok(ready) if ready[0] => reap_and_end(PATIENCE_AFTER_END),
+                Ok(ready) if ready[0] => {
+                    reap_and_end("the supervisor's process has ended", PATIENCE_AFTER_END)
+                }
                 Ok(_) => {}
                 // Without a way to watch, a worker could outlive its supervisor.
-                Err(_) => reap_and_end(PATIENCE_AFTER_SILENCE),
+                Err(error) => {
+                    let why = format!("the supervisor's process cannot be watched any more: {error}");
+                    reap_and_end(&why, PATIENCE_AFTER_SILENCE)
+                }
             }
         }
     });
@@ -61,8 +85,9 @@ pub(super) fn watch_channel(control: IpcReceiver<ToWorker>) {
                 // A worker that was stopped and resumed may find its call interrupted.
                 Err(IpcError::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    eprintln!("ndpool: the control channel ended: {error}");
-                    reap_and_end(PATIENCE_AFTER_SILENCE)
+                    let why = format!("the control channel ended: {error}");
+                    super::bootstrap::say(&why);
+                    reap_and_end(&why, PATIENCE_AFTER_SILENCE)
                 }
             }
         }
@@ -76,10 +101,14 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
     }
 }
 
-fn reap_and_end(patience: Duration) -> ! {
+fn reap_and_end(why: &str, patience: Duration) -> ! {
+    kill_point!("watch.noticed");
+    // For a supervisor that lives after all.
+    serve::say_farewell(Farewell::SupervisorLost, why);
     if let Some(run) = RUN.get() {
         // What cannot be removed here, the next pool or `ndpool reap` removes.
         let _ = segment::reap_run_when_free(run.id, &run.directories, patience);
     }
+    kill_point!("watch.reaped");
     process::kill_own_group()
 }

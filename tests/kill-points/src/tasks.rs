@@ -1,0 +1,85 @@
+use ndarray::prelude::*;
+use ndpool::merge::Sum;
+use ndpool::{Block, task};
+use ndpool_tests::{Gate, wait_until};
+use std::path::Path;
+
+/// Changes two staged arrays so that a block that is applied twice, never, or in part shows; the sum of what it found.
+#[task]
+pub fn step(k: u64, mut x: ArrayViewMut2<u64>, mut y: ArrayViewMut2<u64>) -> Sum<u64> {
+    ndpool::kill_points::during_task();
+    let before = x.sum();
+    y.zip_mut_with(&x, |y, &x| *y = *y * 3 + x);
+    x.mapv_inplace(|x| x * 5 + k);
+    Sum(before)
+}
+
+/// What [`step`] does, in this process.
+pub fn step_here(k: u64, x: &mut Array2<u64>, y: &mut Array2<u64>) -> u64 {
+    let before = x.sum();
+    y.zip_mut_with(x, |y, &x| *y = *y * 3 + x);
+    x.mapv_inplace(|x| x * 5 + k);
+    before
+}
+
+/// Writes an array that it does not read.
+#[task]
+pub fn square(x: ArrayView2<u64>, #[out] mut y: ArrayViewMut2<u64>) {
+    y.zip_mut_with(&x, |y, &x| *y = x * x + 1);
+}
+
+#[task]
+pub fn total(x: ArrayView2<u64>) -> Sum<u64> {
+    Sum(x.sum())
+}
+
+/// Numbers, many or few.
+#[task]
+pub fn numbers(n: usize) -> Vec<u64> {
+    (0..n as u64).map(|i| i * i).collect()
+}
+
+/// Adds one; at a gate, if it has a name.
+#[task]
+pub fn increment(gate: &str, mut x: ArrayViewMut1<u64>) {
+    if !gate.is_empty() {
+        Gate::pass(gate);
+    }
+    x += 1;
+}
+
+/// Adds one, but one block hangs in its first attempts.
+#[task]
+pub fn increment_or_hang(which: usize, attempts: u32, block: &Block, mut x: ArrayViewMut1<u64>) {
+    if block.index() == which && block.attempt() < attempts {
+        loop {
+            std::thread::park();
+        }
+    }
+    x += 1;
+}
+
+/// Adds one, but its first attempt at the first block ends only when a file is there.
+#[task]
+pub fn increment_after(file: &str, block: &Block, mut x: ArrayViewMut1<u64>) {
+    if block.index() == 0 && block.attempt() == 0 {
+        wait_until(|| Path::new(file).exists());
+    }
+    x += 1;
+}
+
+/// Adds one, but one block says no.
+#[task]
+pub fn increment_or_fail(which: usize, block: &Block, mut x: ArrayViewMut1<u64>) -> Result<(), String> {
+    x += 1;
+    if block.index() == which { Err("no".into()) } else { Ok(()) }
+}
+
+/// Adds one, but ends its first worker.
+#[task]
+pub fn increment_at_second_attempt(block: &Block, mut x: ArrayViewMut1<u64>) {
+    if block.attempt() == 0 {
+        std::process::exit(3);
+    }
+    x += 1;
+}

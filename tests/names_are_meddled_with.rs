@@ -10,7 +10,7 @@ use ndarray::prelude::*;
 use ndpool::merge::Sum;
 use ndpool::{Backing, ErrorKind, Pool, Stderr, task};
 use ndpool_tests::{Actor, Container, Run, become_user, kill, play, role, skip, watchdog};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 #[task]
 fn add(mut x: ArrayViewMut1<i64>) -> Sum<i64> {
@@ -35,7 +35,8 @@ fn a_planted_name_is_neither_followed_nor_replaced() {
     let victim = std::env::temp_dir().join(format!("ndpool-victim.{}", std::process::id()));
     std::fs::write(&victim, "precious").unwrap();
     let last = pool.zeros::<i64, _>(10).unwrap();
-    let (prefix, number) = last.segment_name().rsplit_once('.').map(|(a, b)| (a.to_owned(), b.parse::<u64>().unwrap())).unwrap();
+    let (prefix, number) =
+        last.segment_name().rsplit_once('.').map(|(a, b)| (a.to_owned(), b.parse::<u64>().unwrap())).unwrap();
     let planted = |n: u64| Path::new("/dev/shm").join(format!("{prefix}.{n}"));
     std::os::unix::fs::symlink(&victim, planted(number + 1)).unwrap();
     std::fs::write(planted(number + 2), "somebody's").unwrap();
@@ -77,7 +78,7 @@ fn names_that_are_removed_under_a_living_pool_are_not_missed() {
         assert!(run.files().iter().any(|name| name.ends_with("manifest")), "{:?}", run.files());
         ndpool::reap(false).unwrap();
         assert_eq!(pool.run(add(&mut y)).unwrap().0, 3_000 + round);
-        assert!(PathBuf::from(y.path()).exists());
+        assert!(y.path().exists());
     }
     drop((pool, x));
     run.assert_gone();
@@ -125,7 +126,10 @@ fn a_program_that_nobody_may_look_into_uses_names() {
     become_user(54_321);
     nix::sys::prctl::set_dumpable(false).unwrap();
     let error = Pool::builder().workers(1).backing(Backing::Memfd).build().unwrap_err();
-    assert!(error.to_string().contains("/proc") && error.hint().unwrap().contains("Backing::Named"), "{error}");
+    assert!(
+        error.to_string().contains("/proc") && error.hint().unwrap().contains("Backing::Named"),
+        "{error}"
+    );
     let pool = pool(Backing::Auto);
     let mut x = pool.zeros::<i64, _>(1_000).unwrap();
     assert!(x.path().starts_with("/dev/shm"));

@@ -164,7 +164,8 @@ fn a_second_sigint_to_the_group_ends_it_at_once_and_without_a_word() {
 /// Whether a signal was sent and not taken yet.
 fn is_pending(pid: u32, signal: Signal) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let masks = status.lines().filter_map(|line| line.strip_prefix("ShdPnd:").or(line.strip_prefix("SigPnd:")));
+    let masks =
+        status.lines().filter_map(|line| line.strip_prefix("ShdPnd:").or(line.strip_prefix("SigPnd:")));
     let bit = 1_u64 << (signal as u32 - 1);
     masks.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok()).any(|mask| mask & bit != 0)
 }
@@ -177,7 +178,9 @@ fn two_pools_and_threads_that_submit_end_with_one_signal() {
     }
     const NAME: &str = "two_pools_and_threads_that_submit_end_with_one_signal";
     if role().is_some() {
-        let new = || Pool::builder().workers(2).handle_signals(true).shutdown_grace(Duration::ZERO).build().unwrap();
+        let new = || {
+            Pool::builder().workers(2).handle_signals(true).shutdown_grace(Duration::ZERO).build().unwrap()
+        };
         // A pool that is gone takes the handler of the others with it as little as a new one replaces it.
         drop(new());
         let pools = [new(), new()];

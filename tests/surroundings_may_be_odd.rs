@@ -107,7 +107,14 @@ fn in_an_empty_environment_and_any_locale() {
     succeeds(&Command::new(PLAIN).env_clear().output().unwrap());
     let latin_1 = OsStr::from_bytes(b"caf\xe9");
     for locale in [OsStr::new("C"), OsStr::new("de_DE.ISO-8859-1"), OsStr::new("ja_JP.EUC-JP"), latin_1] {
-        succeeds(&Command::new(PLAIN).env("LC_ALL", locale).env("LANG", locale).env("CAFE", latin_1).output().unwrap());
+        succeeds(
+            &Command::new(PLAIN)
+                .env("LC_ALL", locale)
+                .env("LANG", locale)
+                .env("CAFE", latin_1)
+                .output()
+                .unwrap(),
+        );
     }
 }
 
@@ -281,7 +288,10 @@ fn though_the_thread_that_built_the_pool_has_ended() {
     let pids = pool.worker_pids();
     let mut x = pool.zeros::<i64, _>(40).unwrap();
     assert_eq!(pool.run(add(&mut x).block_rows(4)).unwrap().0, 40);
-    assert_eq!(std::thread::scope(|scope| scope.spawn(|| pool.run(add(&mut x)).unwrap().0).join().unwrap()), 80);
+    assert_eq!(
+        std::thread::scope(|scope| scope.spawn(|| pool.run(add(&mut x)).unwrap().0).join().unwrap()),
+        80
+    );
     assert_eq!((pool.worker_pids(), pool.stats().workers_lost), (pids, 0));
 }
 
@@ -347,4 +357,33 @@ fn though_a_caller_panics_with_a_job_in_flight() {
     assert_eq!(pool.run(call(|x: i64| x + 1, 1)).unwrap(), 2);
     drop((pool, x));
     run.assert_gone();
+}
+
+/// Built here, since the programs of tests are built to unwind; what they depend on is used as it is.
+fn built_to_abort() -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .args(["rustc", "--quiet", "--locked", "--package", "ndpool-tests", "--bin", "aborts"])
+        .args(["--message-format", "json", "--", "-C", "panic=abort"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs this test");
+    let executable = |line: &[u8]| -> Option<PathBuf> {
+        let message: serde_json::Value = serde_json::from_slice(line).ok()?;
+        Some(PathBuf::from(message.get("executable")?.as_str()?))
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    output.stdout.split(|&byte| byte == b'\n').find_map(executable).expect("cargo says where it is")
+}
+
+#[ndpool::test]
+fn a_panic_that_aborts_is_a_death_with_its_text() {
+    let program = built_to_abort();
+    let _watchdog = watchdog();
+    let output = Command::new(program).output().unwrap();
+    succeeds(&output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[..2], ["aborts", "WorkerLost Some(\"SIGABRT\") 8"], "{text}");
+    assert!(text.contains("9 is too much for me") && text.contains("aborts.rs:"), "{text}");
 }

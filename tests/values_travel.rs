@@ -145,7 +145,10 @@ fn huge_values_cross_over_whole() {
     let pool = pool();
     let argument = "0123456789".repeat(10_000_000);
     let result = pool.run(double(&argument)).unwrap();
-    assert!(result.len() == 200_000_000 && result.as_bytes().chunks(argument.len()).all(|half| half == argument.as_bytes()));
+    assert!(
+        result.len() == 200_000_000
+            && result.as_bytes().chunks(argument.len()).all(|half| half == argument.as_bytes())
+    );
     drop((argument, result));
     let n = if std::env::var_os("NDPOOL_TEST_LARGE").is_some() { 3_000_000_000 } else { 300_000_000 };
     let result = pool.run(repeat(n)).unwrap();

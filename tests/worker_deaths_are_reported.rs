@@ -74,14 +74,13 @@ impl End {
 
 fn touch_what_was_cut_off() {
     let path = std::env::temp_dir().join(format!("ndpool-cut.{}", std::process::id()));
-    let file = std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+    let file =
+        std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
     std::fs::remove_file(path).unwrap();
     file.set_len(8192).unwrap();
     let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
     // SAFETY: a new mapping, wherever there is room.
-    let start = unsafe {
-        libc::mmap(std::ptr::null_mut(), 8192, libc::PROT_READ, libc::MAP_SHARED, fd, 0)
-    };
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), 8192, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
     assert_ne!(start, libc::MAP_FAILED);
     file.set_len(0).unwrap();
     // SAFETY: there is none: the page is gone, and the process dies here.

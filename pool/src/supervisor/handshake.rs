@@ -97,8 +97,10 @@ fn check_temporary_directory(directory: &Path) -> Result<()> {
             Err(error) => error.to_string(),
         },
     };
-    let message =
-        format!("workers cannot connect to a socket in the directory for temporary files `{}`: {what}", directory.display());
+    let message = format!(
+        "workers cannot connect to a socket in the directory for temporary files `{}`: {what}",
+        directory.display()
+    );
     Err(Error::new(ErrorKind::Start, message).with_hint("set TMPDIR to another directory, such as /tmp"))
 }
 

@@ -255,7 +255,10 @@ mod tests {
             file.set_len(4 * page as u64).unwrap();
             let guard = format!("{:x}-", mapping.as_ptr() as usize + len.next_multiple_of(page));
             let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-            let line = maps.lines().find(|line| line.starts_with(&guard)).expect("the guard is a mapping of its own");
+            let line = maps
+                .lines()
+                .find(|line| line.starts_with(&guard))
+                .expect("the guard is a mapping of its own");
             assert_eq!(line.split(' ').nth(1), Some("---s"), "{line}");
             mapping.write_bytes(len - 1, &[1]);
         }

@@ -3,13 +3,15 @@ use crate::error::WorkerExit;
 use crate::job::ledger::{Cursor, Ledger};
 use crate::job::word::{BlockWord, State};
 use crate::supervisor::lifecycle::{Action, Event, Lifecycle};
-use crate::supervisor::verdict::{MAX_EXTERNAL, judge};
+use crate::supervisor::verdict::judge;
 use crate::sys::primitive::AtomicU64;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
 const N_ROWS: usize = 2;
 const ATTEMPTS: u32 = 3;
+/// Deaths from outside that give a block up, as the README says.
+const EXTERNAL: u32 = 30;
 /// Moves within which a job must have ended once nothing happens from outside any more.
 const PATIENCE: usize = 100_000;
 
@@ -118,6 +120,10 @@ struct World {
     is_closing: bool,
     /// Whether chance may still kill, cancel and fail starts.
     is_rough: bool,
+    /// One start in so many fails.
+    failing_starts: usize,
+    /// One move in so many is a worker's death.
+    moves_to_a_death: usize,
     totals: Totals,
 }
 
@@ -132,6 +138,9 @@ impl World {
         };
         Self {
             slots: (0..n_slots).map(|_| slot()).collect(),
+            failing_starts: random.pick(&[10, 10, 3, 2]),
+            // A storm of deaths uses up even the budget for those from outside.
+            moves_to_a_death: random.pick(&[25, 25, 100, 8]),
             random,
             words: Vec::new(),
             sequence: 0,
@@ -211,7 +220,7 @@ impl World {
         } else {
             self.caller_looks();
         }
-        if self.is_rough && self.random.once_in(25) {
+        if self.is_rough && self.random.once_in(self.moves_to_a_death) {
             let slot = self.random.below(n);
             let exit = match self.random.below(5) {
                 0 => WorkerExit::Code(3),
@@ -247,7 +256,7 @@ impl World {
         let event = match slot.action {
             Action::Start if self.is_closing && slot.process.is_none() => Event::ShutDown,
             Action::Start => match &mut slot.process {
-                None if is_rough && self.random.once_in(10) => Event::Failed,
+                None if is_rough && self.random.once_in(self.failing_starts) => Event::Failed,
                 None => {
                     slot.process = Some(Process {
                         is_ready: false,
@@ -581,8 +590,6 @@ impl World {
                 }
                 State::Failed => {
                     self.totals.failed += 1;
-                    let is_used_up = seen.charged >= ATTEMPTS || seen.external >= MAX_EXTERNAL;
-                    assert!(is_used_up || seen.has_erred || seen.past_deadline, "{what}");
                 }
                 State::Cancelled => {
                     self.totals.not_run += 1;
@@ -590,6 +597,10 @@ impl World {
                 }
                 _ => panic!("not the end: {what}"),
             }
+            assert!(seen.charged <= ATTEMPTS && seen.external <= EXTERNAL, "{what}");
+            let is_used_up = seen.charged == ATTEMPTS || seen.external == EXTERNAL;
+            let must_fail = is_used_up || seen.has_erred || seen.past_deadline;
+            assert_eq!(word.state() == State::Failed, must_fail, "{what}");
             if word.state() != State::Done {
                 assert_eq!(seen.n_applied, 0, "{what}");
                 // Torn is only what is declared to be, and begun.

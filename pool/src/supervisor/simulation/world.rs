@@ -12,6 +12,8 @@ const N_ROWS: usize = 2;
 const ATTEMPTS: u32 = 3;
 /// Deaths from outside that give a block up, as the README says.
 const EXTERNAL: u32 = 30;
+/// Moves to a death in the fiercest storm.
+const STORM: usize = 2;
 /// Moves within which a job must have ended once nothing happens from outside any more.
 const PATIENCE: usize = 100_000;
 
@@ -122,6 +124,8 @@ struct World {
     is_rough: bool,
     /// One start in so many fails.
     failing_starts: usize,
+    /// A slot in which nothing starts any more once the first job has ended.
+    doomed: Option<usize>,
     /// One move in so many is a worker's death.
     moves_to_a_death: usize,
     totals: Totals,
@@ -140,7 +144,8 @@ impl World {
             slots: (0..n_slots).map(|_| slot()).collect(),
             failing_starts: random.pick(&[10, 10, 3, 2]),
             // A storm of deaths uses up even the budget for those from outside.
-            moves_to_a_death: random.pick(&[25, 25, 100, 8]),
+            moves_to_a_death: random.pick(&[25, 25, 100, 8, STORM]),
+            doomed: (n_slots > 1 && random.once_in(3)).then_some(0),
             random,
             words: Vec::new(),
             sequence: 0,
@@ -222,7 +227,9 @@ impl World {
         }
         if self.is_rough && self.random.once_in(self.moves_to_a_death) {
             let slot = self.random.below(n);
+            // The fiercest storm comes from outside alone: failures to start would end it soon.
             let exit = match self.random.below(5) {
+                _ if self.moves_to_a_death == STORM => signal(Signal::SIGKILL),
                 0 => WorkerExit::Code(3),
                 1 => signal(Signal::SIGSEGV),
                 _ => signal(Signal::SIGKILL),
@@ -256,6 +263,7 @@ impl World {
         let event = match slot.action {
             Action::Start if self.is_closing && slot.process.is_none() => Event::ShutDown,
             Action::Start => match &mut slot.process {
+                None if self.doomed == Some(index) && self.totals.jobs > 0 => Event::Failed,
                 None if is_rough && self.random.once_in(self.failing_starts) => Event::Failed,
                 None => {
                     slot.process = Some(Process {
@@ -551,7 +559,8 @@ impl World {
         if self.is_broken() {
             self.cancel();
         }
-        let rough_moves = self.random.below(3_000);
+        let most = self.random.pick(&[1, 30, 300, 3_000]);
+        let rough_moves = self.random.below(most);
         for n_moves in 0.. {
             if self.ledger().first_unfinished(0) == self.n_blocks() {
                 break;

@@ -24,6 +24,8 @@ pub mod claim;
 pub mod condemn;
 /// Death of a worker after any of its steps.
 pub mod crash;
+/// A run's directories, one of which names the other.
+pub mod directories;
 /// Leases of jobs on rows.
 pub mod lease;
 /// The run's lease, and what a dead run left.

@@ -216,7 +216,9 @@ fn limits() {
     let limit = Duration::from_millis(40);
 
     let mut x = pool.zeros::<u64, _>(4).unwrap();
-    pool.run(increment_or_hang(1, 1, &mut x).block_rows(1).block_timeout(limit)).unwrap();
+    // On a busy machine a block that does not hang may run past the limit too.
+    let call = increment_or_hang(1, 1, &mut x).block_rows(1).attempts(1000);
+    pool.run(call.block_timeout(limit)).unwrap();
     assert_eq!(x.view(), array![1, 1, 1, 1], "after a block that hung once");
 
     let error = pool.run(increment_or_hang(2, u32::MAX, &mut x).block_rows(1).deadline(limit)).unwrap_err();
@@ -266,12 +268,12 @@ fn applied_as_said(x: &SharedArray<u64, Ix1>, old: u64, error: &Error, kind: Err
 /// A block that is condemned as its task ends: too late, since its worker will be killed.
 fn condemnation() {
     let pool = pool(Backing::Named);
-    let mut x = pool.zeros::<u64, _>(2).unwrap();
+    let mut x = pool.zeros::<u64, _>(1).unwrap();
     // The monitor has condemned the block when it passes the point at which it has to wait.
     let condemned = prelude_file(0);
     let call = increment_after(condemned.to_str().unwrap(), &mut x);
-    pool.run(call.block_rows(1).block_timeout(Duration::from_millis(20))).unwrap();
-    assert_eq!(x.view(), array![1, 1]);
+    pool.run(call.attempts(1000).block_timeout(Duration::from_millis(20))).unwrap();
+    assert_eq!(x.view(), array![1]);
 }
 
 /// Where the hits of a point of the prelude are counted.

@@ -217,7 +217,7 @@ fn limits() {
 
     let mut x = pool.zeros::<u64, _>(4).unwrap();
     // On a busy machine a block that does not hang may run past the limit too.
-    let call = increment_or_hang(1, 1, &mut x).block_rows(1).attempts(1000);
+    let call = increment_or_hang(1, 1, &mut x).block_rows(1).attempts(31);
     pool.run(call.block_timeout(limit)).unwrap();
     assert_eq!(x.view(), array![1, 1, 1, 1], "after a block that hung once");
 
@@ -272,7 +272,7 @@ fn condemnation() {
     // The monitor has condemned the block when it passes the point at which it has to wait.
     let condemned = prelude_file(0);
     let call = increment_after(condemned.to_str().unwrap(), &mut x);
-    pool.run(call.attempts(1000).block_timeout(Duration::from_millis(20))).unwrap();
+    pool.run(call.attempts(31).block_timeout(Duration::from_millis(40))).unwrap();
     assert_eq!(x.view(), array![1]);
 }
 

@@ -163,6 +163,10 @@ fn arrays() {
     z.save_npy(&path).unwrap();
     assert_eq!(pool.load_npy::<u64, Ix2>(&path).unwrap().view(), z.view());
     drop(z);
+    // Many results that are spilled, and taken only when all are there.
+    let expected: Vec<u64> =
+        (0..6).flat_map(|b| (0..2000).map(move |i| (b, i))).map(|(b, i)| i ^ y.view()[[2 * b, 1]]).collect();
+    assert!(pool.run(many(&y).block_rows(2)).unwrap().0 == expected);
     // The memory of the one that was dropped.
     assert_eq!(pool.zeros::<u64, _>(SHAPE).unwrap().view().sum(), 0);
 }

@@ -1,5 +1,5 @@
 use ndarray::prelude::*;
-use ndpool::merge::Sum;
+use ndpool::merge::{Concat, Sum};
 use ndpool::{Block, task};
 use ndpool_tests::{Gate, wait_until};
 use std::path::Path;
@@ -37,6 +37,12 @@ pub fn total(x: ArrayView2<u64>) -> Sum<u64> {
 #[task]
 pub fn numbers(n: usize) -> Vec<u64> {
     (0..n as u64).map(|i| i * i).collect()
+}
+
+/// A result that does not fit its slot, for each block.
+#[task]
+pub fn many(x: ArrayView2<u64>) -> Concat<u64> {
+    Concat((0..2000).map(|i| i ^ x[[0, 1]]).collect())
 }
 
 /// Adds one; at a gate, if it has a name.

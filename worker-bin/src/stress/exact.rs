@@ -119,15 +119,6 @@ impl Expected {
             return wrong("an error that nothing explains".into());
         }
         let blocks = error.failed_blocks();
-        if blocks.n_blocks == 0 {
-            // It never reached the workers.
-            return match (0..self.n_blocks).find(|&block| rows(block) != Rows::Old) {
-                None => Verdict::Error { kind: format!("{kind:?}"), given_up: 0 },
-                Some(block) => {
-                    wrong(format!("no block is listed, and the rows of block {block} are {:?}", rows(block)))
-                }
-            };
-        }
         if blocks.n_blocks != self.n_blocks {
             return wrong(format!("{} blocks are said to be {}", self.n_blocks, blocks.n_blocks));
         }
@@ -163,7 +154,7 @@ impl Expected {
                 _ => {}
             }
         }
-        Verdict::Error { kind: format!("{kind:?}"), given_up }
+        Verdict::error(error, given_up)
     }
 }
 

@@ -85,7 +85,7 @@ pub fn with_arrays(scene: &mut Scene<'_>, pool: &Pool) {
         };
         let result = result.map(|sum| sum.0);
         let expected = Expected { n_blocks: 1, ..Expected::default() };
-        let right = || cut.rows_of(i).map(|i| cut.old(i)).sum();
+        let right = || cut.rows_of(i).map(|i| cut.before(i)).sum();
         let verdict = judge_value(&expected, &result, right, scene.has_pressure);
         scene.tell(KIND, 1, verdict);
     }

@@ -148,8 +148,8 @@ impl Expected {
                 None if self.must_fail.binary_search(&block).is_ok() => {
                     return wrong(format!("block {block} fails for good, and is said to be applied"));
                 }
-                Some("failed" | "torn") if self.must_fail.binary_search(&block).is_err() && !is_own => {
-                    given_up += 1
+                Some("failed" | "torn") if kind == ErrorKind::WorkerLost => {
+                    given_up += u64::from(self.must_fail.binary_search(&block).is_err());
                 }
                 _ => {}
             }

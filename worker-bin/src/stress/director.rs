@@ -356,13 +356,18 @@ impl<'a> Director<'a> {
 
     /// Removes what dead runs left, as any new pool does all the time.
     fn reap(&mut self) {
-        match ndpool::reap(false) {
+        match ndpool::reap_in(&self.places(), false) {
             Ok(reaped) => {
                 let is_ours = |info: &&ndpool::RunInfo| self.is_ours(info);
                 self.figures.runs_reaped += reaped.iter().filter(is_ours).count() as u64;
             }
             Err(error) => self.figures.leak(format!("a reap failed: {error}")),
         }
+    }
+
+    /// Where runs of the soak have manifests; without shared memory they go to the directory for temporary files.
+    fn places(&self) -> [PathBuf; 2] {
+        [shm::DIRECTORY.into(), self.directory.join("tmp")]
     }
 
     fn is_ours(&self, info: &ndpool::RunInfo) -> bool {
@@ -436,7 +441,7 @@ impl<'a> Director<'a> {
             self.figures.leak(format!("processes live on without a pool:\n{states}"));
         }
         self.reap();
-        match ndpool::list() {
+        match ndpool::list_in(&self.places()) {
             Ok(runs) => {
                 let living = self.living();
                 let ours: Vec<_> = runs.into_iter().filter(|run| self.is_ours(run)).collect();
@@ -492,7 +497,12 @@ impl<'a> Director<'a> {
         let segments = left("segments");
         // Between the making of a socket and the note of it lies an instant that no order of steps takes away; what is left is an
         // empty socket in the directory for temporary files.
-        self.figures.sockets_left = left("tmp").len() as u64;
+        let (sockets, others): (Vec<_>, Vec<_>) =
+            left("tmp").into_iter().partition(|name| name.to_string_lossy().starts_with(".tmp"));
+        self.figures.sockets_left = sockets.len() as u64;
+        if !others.is_empty() {
+            self.figures.leak(format!("left in the directory for temporary files: {others:?}"));
+        }
         if !segments.is_empty() {
             self.figures.leak(format!("left in the directory of segments: {segments:?}"));
         }

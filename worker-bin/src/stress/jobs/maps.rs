@@ -77,7 +77,7 @@ pub fn with_arrays(scene: &mut Scene<'_>, pool: &Pool) {
     let cut = Cut::of(&mut scene.chance, n_rows, chunk);
     let micros = scene.chance.within(0..500);
     let Some(x) = scene.made(KIND, cut.array(pool)) else { return };
-    let mut results = pool.map(x.row_chunks(chunk).map(|rows| total(micros, rows)));
+    let mut results = pool.map(x.row_chunks(chunk).map(|rows| total(micros, rows).block_rows(chunk)));
     for i in 0..cut.n_blocks() {
         let Some(result) = results.next() else {
             scene.tell(KIND, 0, Verdict::wrong(format!("{} calls had {i} results", cut.n_blocks())));

@@ -178,6 +178,7 @@ pub(crate) fn duplicate_task(name: &str, program: &str) -> Error {
 mod tests {
     use super::*;
     use crate::sys::process::wait_readable;
+    use ipc_channel::ipc::IpcSender;
 
     #[test]
     fn a_hello_that_names_a_channel_which_did_not_come_is_refused() {

@@ -21,11 +21,11 @@ mod monitor;
 mod outcome;
 /// What there is to know of a job.
 mod record;
+/// Signals sent to the program.
+mod signals;
 /// The pure parts of all this in a world of chance.
 #[cfg(test)]
 mod simulation;
-/// Signals sent to the program.
-mod signals;
 /// Starting a process.
 mod spawn;
 /// What workers print.

@@ -90,10 +90,10 @@ pub(crate) fn attach(locator: &Locator, access: Access) -> Result<Attachment> {
         let message = format!("cannot open segment `{name}`: {error}");
         Error::new(ErrorKind::Segment, message).with_source(error)
     })?;
-    let checked = match (locator.kind, access) {
+    let checked = locator.check(&file).and_then(|()| match (locator.kind, access) {
         (None, Access::Write) => Err("a user's file, which is never written".to_owned()),
-        _ => locator.check(&file),
-    };
+        _ => Ok(()),
+    });
     if let Err(problem) = checked {
         return Err(Error::new(
             ErrorKind::Segment,

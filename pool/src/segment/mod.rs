@@ -37,18 +37,18 @@ pub(crate) use attach::{Access, Attachment, Locator, Place, attach};
 pub use backing::Backing;
 pub(crate) use block::{Fill, Segment};
 pub use dtype::DType;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use {
-    layout::{Kind, PAGE_BYTES},
-    manifest::Contents,
-    names::Name,
-};
 pub use names::{ParseRunIdError, RunId};
 pub use npy::NpyError;
 pub(crate) use npy::{Header, write_header};
 pub(crate) use reap::reap_run_when_free;
 pub use reap::{RunInfo, SegmentInfo, list, list_in, reap, reap_in};
 pub(crate) use run::Run;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use {
+    layout::{Kind, PAGE_BYTES},
+    manifest::Contents,
+    names::Name,
+};
 
 #[cfg(test)]
 mod tests;

@@ -29,11 +29,11 @@ mod outcome;
 mod postmortem;
 /// What there is to know of a job.
 mod record;
+/// Signals sent to the program.
+mod signals;
 /// The pure parts of all this in a world of chance.
 #[cfg(test)]
 mod simulation;
-/// Signals sent to the program.
-mod signals;
 /// Starting a process.
 mod spawn;
 /// What workers print.

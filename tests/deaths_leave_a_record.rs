@@ -348,8 +348,10 @@ fn a_stack_of_native_code_is_told_by_its_pointer() {
         let mut thread = std::mem::MaybeUninit::uninit();
         // SAFETY: the thread's body is a function, and its number is written to memory of its type.
         unsafe { libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), body, std::ptr::null_mut()) };
-        // SAFETY: the thread was just made.
-        unsafe { libc::pthread_join(thread.assume_init(), std::ptr::null_mut()) };
+        // SAFETY: the call has written the number.
+        let thread = unsafe { thread.assume_init() };
+        // SAFETY: the thread was just made, and nobody else waits for it.
+        unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
     }
     let _watchdog = watchdog();
     let pool = pool(1);
@@ -464,7 +466,7 @@ fn a_block_is_recorded_with_its_arguments_and_arrays() {
     let label = "x".repeat(200);
     let call = ends(End::Abort, &label, Opaque(300), &x, &mut y).block_rows(4).attempts(2).name("my job");
     let error = pool.run(call).unwrap_err();
-    assert_eq!(error.failed_blocks().torn, [2..3]);
+    assert_eq!(error.failed_blocks().not_applied(), [2]);
     let deaths = pool.deaths();
     assert_eq!(deaths.len(), 2);
     for (attempt, death) in deaths.iter().enumerate() {
@@ -598,6 +600,49 @@ fn deaths_at_the_start_are_recorded_too() {
         assert_eq!(death.pid.is_none(), death.exit == WorkerExit::NeverStarted, "{death}");
     }
     assert_eq!(pool.stats().workers_lost, 6);
+}
+
+#[ndpool::test]
+fn a_pool_that_cannot_be_built_says_how_its_workers_ended() {
+    let _watchdog = watchdog();
+    let build =
+        |program: &str| Pool::builder().workers(1).worker_program(program).stderr(Stderr::Keep).build();
+    let error = build("/nowhere/worker").unwrap_err();
+    let death = error.death().unwrap();
+    assert_eq!((error.kind(), &death.exit), (ErrorKind::Start, &WorkerExit::NeverStarted), "{error}");
+    assert_eq!((&death.cause, death.pid), (&Cause::DidNotStart, None), "{death}");
+    assert!(death.evidence[0].contains("/nowhere/worker"), "{death}");
+    let script = Script::new("segfault", "#!/bin/sh\nkill -SEGV $$\n");
+    let error = build(script.0.to_str().unwrap()).unwrap_err();
+    let death = error.death().unwrap();
+    assert_eq!((error.kind(), death.exit.signal_name()), (ErrorKind::Start, Some("SIGSEGV")), "{error}");
+    assert!(death.evidence.contains(&"it ended before it said hello".to_owned()), "{death}");
+}
+
+#[ndpool::test]
+fn records_agree_with_the_counters() {
+    let _watchdog = watchdog();
+    let pool = pool(3);
+    let killer = Killer::new(5, Duration::from_millis(3));
+    let mut x = pool.zeros::<i64, _>(1 << 20).unwrap();
+    while pool.stats().workers_lost < 150 {
+        killer.during(&pool, || pool.run(increment(&mut x).block_rows(1 << 14)).unwrap());
+    }
+    let n = |fate| {
+        pool.deaths()
+            .iter()
+            .filter(|death| death.block.as_ref().is_some_and(|block| block.fate == fate))
+            .count()
+    };
+    // The last ones may still be on their way.
+    wait_until(|| {
+        let stats = pool.stats();
+        stats.workers_lost == pool.deaths().len() as u64
+            && stats.blocks_redone == n(Fate::RunAgain) as u64
+            && stats.blocks_finished == n(Fate::Applied) as u64
+    });
+    println!("{:?}", pool.stats());
+    assert!(n(Fate::RunAgain) > 0 && n(Fate::GivenUp) == 0);
 }
 
 #[ndpool::test]

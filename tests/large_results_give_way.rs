@@ -137,8 +137,56 @@ fn a_block_gives_way_until_space_comes_back() {
     std::fs::write("/dev/shm/filler", vec![1_u8; 50 * MIB]).unwrap();
     let error = pool.run(first_is_large(gate.name(), 40 * MIB, &mut x).block_rows(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfSpace, "{error}");
-    assert_eq!(error.failed_blocks().failed, [0..1]);
+    assert_eq!(error.failed_blocks().not_applied(), [0]);
     assert_eq!(x.view().to_vec(), [1, 2]);
+    std::fs::remove_file("/dev/shm/filler").unwrap();
+}
+
+/// As `first_is_large`, into rows that are written in place.
+#[task]
+fn first_is_large_written(
+    block: &Block,
+    gate: &str,
+    len: usize,
+    #[out] mut x: ArrayViewMut1<i64>,
+) -> Concat<String> {
+    x.fill(1);
+    if block.index() > 0 {
+        Gate::pass(gate);
+        return Concat(vec![String::new()]);
+    }
+    Concat(vec!["x".repeat(len)])
+}
+
+#[ndpool::test]
+fn an_output_whose_block_gave_way_and_was_cancelled_is_torn() {
+    let _watchdog = watchdog();
+    if role().is_none() {
+        return with_64_mb("an_output_whose_block_gave_way_and_was_cancelled_is_torn");
+    }
+    let pool = Pool::builder().workers(2).backing(Backing::Named).build().unwrap();
+    let gate = Gate::new();
+    let mut x = pool.zeros::<i64, _>(2).unwrap();
+    let mut other = pool.zeros::<i64, _>(1).unwrap();
+    pool.run(add(&mut other)).unwrap();
+    std::fs::write("/dev/shm/filler", vec![1_u8; 50 * MIB]).unwrap();
+    let job = pool.submit(first_is_large_written(gate.name(), 40 * MIB, &mut x).block_rows(1)).unwrap();
+    gate.wait_for(1);
+    pool.run(add(&mut other)).unwrap();
+    // Whichever of the two jobs the other worker looked at first, it has seen both by now.
+    pool.run(add(&mut other)).unwrap();
+    job.cancel();
+    gate.open();
+    let error = job.join().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
+    let blocks = error.failed_blocks();
+    assert_eq!(
+        (blocks.torn.len(), blocks.not_applied()),
+        (1, vec![0]),
+        "its task ran and nothing of it counts: {blocks:?}"
+    );
+    assert!(blocks.not_run.is_empty() && blocks.failed.is_empty(), "{blocks:?}");
+    assert_eq!(x.view().to_vec(), [1, 1]);
     std::fs::remove_file("/dev/shm/filler").unwrap();
 }
 

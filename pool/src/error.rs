@@ -262,6 +262,12 @@ impl Error {
         self
     }
 
+    /// With the record of another error, if that has one.
+    pub(crate) fn with_death_of(mut self, other: &Self) -> Self {
+        self.0.death.clone_from(&other.0.death);
+        self
+    }
+
     /// The same error once more, without its source: one reason may end many jobs.
     pub(crate) fn copy(&self) -> Self {
         let Repr { kind, message, hint, blocks, death, .. } = &*self.0;

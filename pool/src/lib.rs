@@ -154,6 +154,12 @@
 //! # Ok::<(), ndpool::Error>(())
 //! ```
 //!
+//! What hangs is ended by a [`block_timeout`](Call::block_timeout), a [`deadline`](Call::deadline) or, once its job was
+//! cancelled, after a [grace](Builder::cancel_grace). What takes too much memory is ended by a limit on
+//! [each worker's own](Builder::memory_limit_per_worker), and workers that leak are
+//! [replaced between blocks](Builder::recycle_above). A result for which shared memory has no space fails its block, and only if
+//! no other block of the job could make room.
+//!
 //! When the supervisor dies, by whatever signal, its workers notice, remove its segments and end. If all processes die at
 //! the same instant, the next pool, [`reap`] or the command `ndpool reap` removes what is left.
 //!
@@ -285,7 +291,7 @@ pub use worker::init;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::task::{
-        ByDebug, ByName, Describer, Fallible, Registered, Shown, TaskVtable, View, Vtable,
+        ByDebug, ByName, ByType, Describer, Fallible, Registered, Shown, TaskVtable, View, Vtable,
     };
     pub use crate::worker::init_in_test;
     pub use inventory;

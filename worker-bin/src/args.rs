@@ -205,6 +205,10 @@ pub struct StressArgs {
     #[arg(long, value_name = "N", default_value = "3")]
     pub supervisors: NonZeroUsize,
 
+    /// Leave /dev/shm as it is, instead of filling one that nobody else sees
+    #[arg(long)]
+    pub no_fill: bool,
+
     /// Tell every few seconds how it goes, even if stderr is no terminal
     #[arg(long)]
     pub verbose: bool,
@@ -223,6 +227,7 @@ Examples:
   ndpool stress
   ndpool stress --seed 7 --seconds 600
   ndpool stress --seconds 3600 --supervisors 6 --verbose
+  ndpool stress --no-fill
   ndpool stress --json | jq '.kills_total, .wrong.n, .hangs.n, .leaks.n'
 
 Programs of its own run jobs of all kinds; they and their workers are killed, crashed and stopped at random moments, and where it \

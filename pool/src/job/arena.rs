@@ -38,7 +38,8 @@ pub(crate) struct JobHeader {
     /// Blocks of the job that workers may hold at a time; zero for no limit. Written by workers that found no space for a
     /// result, and by the supervisor when space has come back.
     window: AtomicU64,
-    unused: [AtomicU64; 1],
+    /// Blocks that were given back or swept so far: bumped before each of their words is free.
+    n_freed: AtomicU64,
 }
 
 crate::sys::cells::declare_cells! { JobHeader: 64 }
@@ -151,6 +152,18 @@ impl Arena {
         self.header().window.swap(0, Ordering::Relaxed) != 0
     }
 
+    /// How often a block of the job has become free again; read before an attempt to find out whether somebody who had taken
+    /// space for a result has let it go meanwhile.
+    pub(crate) fn n_freed(&self) -> u64 {
+        self.header().n_freed.load(Ordering::Acquire)
+    }
+
+    /// A block is about to become free again, and what it had spilled was given back.
+    pub(crate) fn note_freed(&self) {
+        // Before the word, whose change releases: who sees that the block is not held any more sees this.
+        self.header().n_freed.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Writes everything that workers read of a job. The words are not touched.
     ///
     /// # Panics
@@ -168,6 +181,7 @@ impl Arena {
         header.slot_bytes.store(plan.slot_bytes as u64, Ordering::Relaxed);
         header.cancelled.store(0, Ordering::Relaxed);
         header.window.store(0, Ordering::Relaxed);
+        header.n_freed.store(0, Ordering::Relaxed);
         header.n_blocks.store(plan.n_blocks as u64, Ordering::Release);
         let start = self.data_start();
         self.mapping.write_bytes(start, descriptor);

@@ -11,8 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Run;
 use crate::sys::kill_point;
 use crate::sys::process::Wakeup;
-use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
+use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver};
 use nix::unistd::{AccessFlags, access};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -73,13 +74,23 @@ impl Reception {
 
     /// Ends the accepting thread, if it still waits, and removes the socket.
     pub(super) fn close(self) {
-        // A socket that is gone was removed by the worker: it has connected then, and its end of the connection is
-        // closed or about to be. Not even tried, since a connection that fails costs `ipc-channel` a descriptor.
-        if !self.has_arrived && self.arrivals.try_recv().is_err() && Path::new(&self.socket).exists() {
-            drop(IpcSender::<Hello>::connect(self.socket.clone()));
+        if !self.has_arrived && self.arrivals.try_recv().is_err() {
+            // A socket that is gone was removed by the worker: it has connected then, and its end of the connection is closed or
+            // about to be.
+            let _ = connect_and_close(&self.socket);
         }
         remove_socket(&self.socket);
     }
+}
+
+/// Connects to a socket and says nothing. Not by `ipc-channel`, which keeps the descriptor of a connection that fails.
+fn connect_and_close(socket: &str) -> nix::Result<()> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket as make_socket};
+    let address = UnixAddr::new(socket)?;
+    // Neither inherited nor waited for: a queue that is full has enough for the thread to end.
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let descriptor = make_socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    connect(descriptor.as_raw_fd(), &address)
 }
 
 /// Looks whether `ipc-channel` can put a socket there. It would panic at a path that is no text, cut off one that is too long, and
@@ -167,6 +178,7 @@ pub(crate) fn duplicate_task(name: &str, program: &str) -> Error {
 mod tests {
     use super::*;
     use crate::sys::process::wait_readable;
+    use ipc_channel::ipc::IpcSender;
 
     #[test]
     fn a_hello_that_names_a_channel_which_did_not_come_is_refused() {

@@ -248,7 +248,7 @@ impl Core {
         let (message, hint) = why.parts();
         let text =
             format!("{}: {message} ({n_missing} of {} blocks not applied)", job.label, blocks.n_blocks);
-        let error = Error::new(why.kind(), text);
+        let error = Error::new(why.kind(), text).with_death_of(why);
         match hint {
             Some(hint) => error.with_hint(hint.to_string()),
             None => error,

@@ -42,7 +42,6 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, death: &Arc<Death>) {
     kill_point!("sweep.jobs_swept");
     core.board.reset_worker(slot);
     kill_point!("sweep.cells_reset");
-    core.counters.blocks_redone.fetch_add(n_freed as u64, Ordering::Relaxed);
     if n_freed > 0 {
         core.board.request_rescan();
         kill_point!("sweep.rescan_requested");
@@ -90,13 +89,18 @@ fn sweep_job(
         }
         kill_point!("sweep.held.begin");
         punch_spill(core, slot);
+        arena.arena.note_freed();
         let mut lost = describe(word);
         let next = judge(word, &lost.death.cause, lost.had_begun, job.attempts);
         lost.attempts = next.attempt();
         // A later attempt that did not begin tears nothing, but an earlier one may have.
         lost.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
         lost.is_final = next.state() == State::Failed;
-        n_freed += usize::from(!lost.is_final);
+        if !lost.is_final {
+            n_freed += 1;
+            // Before the word is free: whoever runs it next may end the job.
+            core.counters.blocks_redone.fetch_add(1, Ordering::Relaxed);
+        }
         deaths.insert(block, lost);
         kill_point!("sweep.held.judged");
         next

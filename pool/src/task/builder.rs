@@ -255,7 +255,7 @@ where
 
         fn describe(describer: &mut Describer<'_>) {
             describer.skip::<u64>();
-            describer.value("argument", |bytes| (&Shown::<A>::NEW).show(bytes));
+            describer.value("argument", |bytes| (&&Shown::<A>::NEW).show(bytes));
         }
     }
 

@@ -68,7 +68,7 @@ pub(super) fn become_worker(host: Host) -> ! {
 }
 
 /// How long a worker that cannot go on waits for news that this is so because its supervisor is gone.
-const PATIENCE_BEFORE_END: Duration = Duration::from_millis(100);
+const PATIENCE_BEFORE_END: Duration = Duration::from_millis(500);
 
 /// Tells the supervisor something. Not by `eprintln`, which panics if the supervisor is gone and its end of the pipe with it.
 pub(super) fn say(what: &str) {

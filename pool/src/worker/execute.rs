@@ -98,11 +98,13 @@ pub(super) fn execute(
     let stored = match stored {
         Err(_) if ledger.n_held() > 1 => return give_way(worker, entry, ledger, &plan, block, word),
         Err(_) => {
-            // Nobody else of the job takes space. Nobody will while this block is held, so once more, to be certain: who did
-            // take some a moment ago has given it back.
+            // Nobody else of the job takes space, and but for who is about to claim nobody will while this block is held. So
+            // once more: who took some a moment ago has given it back.
             entry.arena.narrow(1);
+            let n_freed = entry.arena.n_freed();
             let stored = store(worker, entry, &plan, block, SlotKind::Value, outcome.bytes());
-            if stored.is_err() && ledger.n_held() > 1 {
+            // In this order: who is not counted as a holder any more has said that it let something go.
+            if stored.is_err() && (ledger.n_held() > 1 || entry.arena.n_freed() != n_freed) {
                 return give_way(worker, entry, ledger, &plan, block, word);
             }
             stored
@@ -155,6 +157,7 @@ fn give_way(
     // For the report, should the block never be run again: `#[out]` rows are written.
     let sequence = entry.sequence.to_le_bytes();
     entry.arena.write_slot(plan, block, SlotKind::GivenBack, Payload::Inline(&sequence));
+    entry.arena.note_freed();
     kill_point!("give_back.noted");
     settle(ledger.advance(block, word, word.with_state(State::Free)));
     kill_point!("give_back.free");

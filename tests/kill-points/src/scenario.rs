@@ -163,6 +163,10 @@ fn arrays() {
     z.save_npy(&path).unwrap();
     assert_eq!(pool.load_npy::<u64, Ix2>(&path).unwrap().view(), z.view());
     drop(z);
+    // Many results that are spilled, and taken only when all are there.
+    let expected: Vec<u64> =
+        (0..6).flat_map(|b| (0..2000).map(move |i| (b, i))).map(|(b, i)| i ^ y.view()[[2 * b, 1]]).collect();
+    assert!(pool.run(many(&y).block_rows(2)).unwrap().0 == expected);
     // The memory of the one that was dropped.
     assert_eq!(pool.zeros::<u64, _>(SHAPE).unwrap().view().sum(), 0);
 }
@@ -216,7 +220,9 @@ fn limits() {
     let limit = Duration::from_millis(40);
 
     let mut x = pool.zeros::<u64, _>(4).unwrap();
-    pool.run(increment_or_hang(1, 1, &mut x).block_rows(1).block_timeout(limit)).unwrap();
+    // On a busy machine a block that does not hang may run past the limit too.
+    let call = increment_or_hang(1, 1, &mut x).block_rows(1).attempts(31);
+    pool.run(call.block_timeout(limit)).unwrap();
     assert_eq!(x.view(), array![1, 1, 1, 1], "after a block that hung once");
 
     let error = pool.run(increment_or_hang(2, u32::MAX, &mut x).block_rows(1).deadline(limit)).unwrap_err();
@@ -266,12 +272,12 @@ fn applied_as_said(x: &SharedArray<u64, Ix1>, old: u64, error: &Error, kind: Err
 /// A block that is condemned as its task ends: too late, since its worker will be killed.
 fn condemnation() {
     let pool = pool(Backing::Named);
-    let mut x = pool.zeros::<u64, _>(2).unwrap();
+    let mut x = pool.zeros::<u64, _>(1).unwrap();
     // The monitor has condemned the block when it passes the point at which it has to wait.
     let condemned = prelude_file(0);
     let call = increment_after(condemned.to_str().unwrap(), &mut x);
-    pool.run(call.block_rows(1).block_timeout(Duration::from_millis(20))).unwrap();
-    assert_eq!(x.view(), array![1, 1]);
+    pool.run(call.attempts(31).block_timeout(Duration::from_millis(40))).unwrap();
+    assert_eq!(x.view(), array![1]);
 }
 
 /// Where the hits of a point of the prelude are counted.
@@ -291,7 +297,8 @@ fn poison() {
     let mut y = pool.full(SHAPE, 4_u64).unwrap();
     let error = pool.run(step(1, &mut x, &mut y).block_rows(SHAPE.0 / 2)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
-    assert_eq!(error.failed_blocks().failed, [0..2], "{error}");
+    let blocks = error.failed_blocks();
+    assert!(blocks.failed.iter().cloned().flatten().eq(0..2) && blocks.not_applied() == [0, 1], "{blocks:?}");
     assert!(x.view().iter().all(|x| *x == 3) && y.view().iter().all(|y| *y == 4), "{x:?}\n{y:?}");
     pool.run(square(&x, &mut y)).unwrap();
     assert!(y.view().iter().all(|y| *y == 10), "{y:?}");

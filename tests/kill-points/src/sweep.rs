@@ -14,9 +14,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const WHO: [&str; 3] = ["worker", "supervisor", "both"];
 
-/// Points that a worker passes before it watches its supervisor, or when it ends anyway: whoever kills the supervisor there leaves
-/// the rest to the next pool. At all others workers clean up.
-const UNWATCHED: [&str; 3] = ["worker.begin", "worker.environment_taken", "worker.over"];
+/// Points that a worker passes before it watches its supervisor, or may pass when it was asked to end, as its supervisor shuts
+/// down: if that is killed there, the rest may be left to the next pool. At all others workers clean up.
+const UNWATCHED: [&str; 8] = [
+    "worker.begin",
+    "worker.environment_taken",
+    "block.over",
+    "job.left",
+    "job.rung",
+    "worker.parking",
+    "worker.awake",
+    "worker.over",
+];
 
 /// What came of one run.
 struct Outcome {

@@ -24,6 +24,8 @@ pub mod claim;
 pub mod condemn;
 /// Death of a worker after any of its steps.
 pub mod crash;
+/// A run's directories, one of which names the other.
+pub mod directories;
 /// Leases of jobs on rows.
 pub mod lease;
 /// The run's lease, and what a dead run left.
@@ -32,6 +34,8 @@ pub mod reaping;
 pub mod recycling;
 /// The memory of one job used for the next.
 pub mod reuse;
+/// Giving blocks back for want of space.
+pub mod space;
 /// Sweeping while others claim and cancel.
 pub mod sweep;
 /// Sleeping and waking.

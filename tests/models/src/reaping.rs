@@ -162,7 +162,7 @@ enum Lister {
 
 /// The lease of a run and the end of what it left.
 ///
-/// *Goal:* no segment and no manifest of a living run is ever removed by another; once everybody is dead or done, one more reaper that
+/// *Goal:* no segment and no manifest of a living run is ever removed by another, and no reaper keeps a run from beginning; once everybody is dead or done, one more reaper that
 /// is left alone removes everything.
 ///
 /// *Actors:* a supervisor that creates, locks and links its manifest, links two segments, and ends in order; a child that it forks at
@@ -243,6 +243,7 @@ impl Reaping {
             Run::Link(n) => {
                 if self.naming == Naming::Temporary && !s.kernel.temporary[usize::from(n)] {
                     s.close_run();
+                    s.harm = Some("the manifest could not be published");
                     ("the supervisor cannot link it", Run::Over)
                 } else {
                     s.kernel.manifest = Some(n);

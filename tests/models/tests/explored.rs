@@ -4,6 +4,7 @@
 //!
 //! Tests with *found out* in their name run a model with a flaw: they show that the model can fail.
 
+use ndpool_models::directories::{Directories, Flaw as Misplaced};
 use ndpool_models::explore::{Model, explore};
 use ndpool_models::reaping::{Flaw as Unsafe, Naming, Reaping};
 use ndpool_models::recycling::{Flaw as Careless, Recycling};
@@ -11,7 +12,7 @@ use ndpool_models::recycling::{Flaw as Careless, Recycling};
 fn holds(model: &impl Model) {
     let explored = explore(model).unwrap_or_else(|way| panic!("{way}"));
     println!("{explored:?}");
-    assert!(explored.n_states > 1_000 && explored.n_ends > 0, "{explored:?}");
+    assert!(explored.n_states > 100 && explored.n_ends > 0, "{explored:?}");
 }
 
 fn is_found_out(model: &impl Model) -> String {
@@ -31,14 +32,32 @@ fn nothing_of_a_living_run_is_reaped_and_nothing_of_a_dead_one_stays() {
 fn every_flaw_of_the_lease_is_found_out() {
     for (naming, flaw, harm) in [
         (Naming::Nameless, Unsafe::LinkBeforeLock, "while the run lived"),
-        (Naming::Temporary, Unsafe::NoLookAfterLock, "while the run lived"),
+        (Naming::Temporary, Unsafe::NoLookAfterLock, "could not be published"),
         (Naming::Nameless, Unsafe::SegmentBeforeManifest, "a segment was reaped"),
         (Naming::Temporary, Unsafe::ListAfterOpen, "a segment was reaped"),
-        (Naming::Nameless, Unsafe::NoLock, "reaped"),
-        (Naming::Nameless, Unsafe::UnlockInChild, "reaped"),
+        (Naming::Nameless, Unsafe::NoLock, "while the run lived"),
+        (Naming::Nameless, Unsafe::UnlockInChild, "while the run lived"),
         (Naming::Nameless, Unsafe::KeepInChild, "something is left"),
     ] {
         let way = is_found_out(&Reaping { naming, flaw });
+        assert!(way.contains(harm), "{flaw:?}: {way}");
+    }
+}
+
+#[test]
+fn a_directory_that_home_names_is_reaped_with_it() {
+    holds(&Directories { flaw: Misplaced::None });
+}
+
+#[test]
+fn every_flaw_of_two_directories_is_found_out() {
+    for (flaw, harm) in [
+        (Misplaced::HomeLast, "something is left"),
+        (Misplaced::HomeFirstAtTheEnd, "something is left"),
+        (Misplaced::HomeThoughBusy, "something is left"),
+        (Misplaced::NoManifestThere, "of a living run"),
+    ] {
+        let way = is_found_out(&Directories { flaw });
         assert!(way.contains(harm), "{flaw:?}: {way}");
     }
 }

@@ -5,9 +5,10 @@
 
 use ndpool_models::crash::{Order, Refill};
 use ndpool_models::lease::Release;
+use ndpool_models::space::Certain;
 use ndpool_models::sweep::Afterwards;
 use ndpool_models::wake::WakerDies;
-use ndpool_models::{claim, condemn, crash, lease, reuse, sweep, wake};
+use ndpool_models::{claim, condemn, crash, lease, reuse, space, sweep, wake};
 
 #[test]
 fn each_block_runs_once_and_its_result_is_seen() {
@@ -158,4 +159,15 @@ fn a_waker_may_die_at_any_step() {
 #[test]
 fn a_commit_whose_worker_dies_is_heard_of() {
     wake::a_commit_whose_worker_dies_is_heard_of();
+}
+
+#[test]
+fn the_result_that_fits_is_kept() {
+    space::the_result_that_fits_is_kept(Certain::AloneAndNothingFreed);
+}
+
+#[test]
+#[should_panic(expected = "the first result fits")]
+fn certainty_without_having_been_alone_is_found_out() {
+    space::the_result_that_fits_is_kept(Certain::AtOnce);
 }

@@ -84,6 +84,8 @@ pub struct Director<'a> {
     pressure: Pressure,
     clock: Clock,
     figures: Figures,
+    /// Findings that were told on stderr.
+    n_told: usize,
 }
 
 impl<'a> Director<'a> {
@@ -114,6 +116,7 @@ impl<'a> Director<'a> {
             pressure: Pressure::new(Chance::new(seed, &[3])),
             clock: Clock { last: Instant::now(), now: Duration::ZERO },
             figures,
+            n_told: 0,
         }
     }
 
@@ -126,13 +129,12 @@ impl<'a> Director<'a> {
         for index in 0..self.starts.len() {
             self.start(index as u64)?;
         }
-        if self.args.fault {
-            self.supervisors[0].tell("fault");
-        }
         while start.elapsed() < limit && !self.is_interrupted.load(Ordering::Relaxed) {
             self.turn();
             self.restart()?;
             let pids = self.living();
+            self.killer.step(&mut self.herd, &pids, &mut self.figures);
+            // More than one if this process had to wait for a core.
             self.killer.step(&mut self.herd, &pids, &mut self.figures);
             if self.has_pressure {
                 self.pressure.step();
@@ -194,7 +196,11 @@ impl<'a> Director<'a> {
         self.pids.insert(pid);
         self.figures.supervisors_started += 1;
         let heard = self.clock.now;
-        self.supervisors.push(Supervisor { index, child, heard, is_quiet: false, has_ended: false });
+        let mut supervisor = Supervisor { index, child, heard, is_quiet: false, has_ended: false };
+        if self.args.fault && self.figures.wrong.n == 0 {
+            supervisor.tell("fault");
+        }
+        self.supervisors.push(supervisor);
         Ok(())
     }
 
@@ -222,6 +228,11 @@ impl<'a> Director<'a> {
         self.see_ends(now);
         self.see_orphans(now);
         self.see_silence(now);
+        // At once: hours may pass before the summary.
+        for text in &self.figures.findings[self.n_told..] {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+        self.n_told = self.figures.findings.len();
     }
 
     fn take(&mut self, (pid, report): (u32, Report)) {
@@ -280,7 +291,7 @@ impl<'a> Director<'a> {
                 .signal()
                 .is_some_and(|signal| [libc::SIGKILL, libc::SIGTERM, libc::SIGSEGV].contains(&signal));
             if !was_killed && !status.success() {
-                self.figures.wrong.add(format!("supervisor {} ended by itself: {status}", supervisor.index));
+                self.figures.wrong(format!("supervisor {} ended by itself: {status}", supervisor.index));
             }
             for (_, member) in self.herd.members_mut().filter(|(_, member)| member.parent == pid) {
                 member.orphaned.get_or_insert(now);
@@ -312,9 +323,7 @@ impl<'a> Director<'a> {
         }
         for pid in late {
             let state = describe(pid);
-            self.figures
-                .leaks
-                .add(format!("a worker outlived its supervisor by {ORPHAN_PATIENCE:?}\n{state}"));
+            self.figures.leak(format!("a worker outlived its supervisor by {ORPHAN_PATIENCE:?}\n{state}"));
         }
     }
 
@@ -333,7 +342,7 @@ impl<'a> Director<'a> {
         }
         for (pid, index) in silent {
             let state = self.state_of(pid);
-            self.figures.hangs.add(format!("supervisor {index} says nothing for {PATIENCE:?}\n{state}"));
+            self.figures.hang(format!("supervisor {index} says nothing for {PATIENCE:?}\n{state}"));
             self.end_by_force(pid);
         }
     }
@@ -347,13 +356,18 @@ impl<'a> Director<'a> {
 
     /// Removes what dead runs left, as any new pool does all the time.
     fn reap(&mut self) {
-        match ndpool::reap(false) {
+        match ndpool::reap_in(&self.places(), false) {
             Ok(reaped) => {
                 let is_ours = |info: &&ndpool::RunInfo| self.is_ours(info);
                 self.figures.runs_reaped += reaped.iter().filter(is_ours).count() as u64;
             }
-            Err(error) => self.figures.leaks.add(format!("a reap failed: {error}")),
+            Err(error) => self.figures.leak(format!("a reap failed: {error}")),
         }
+    }
+
+    /// Where runs of the soak have manifests; without shared memory they go to the directory for temporary files.
+    fn places(&self) -> [PathBuf; 2] {
+        [shm::DIRECTORY.into(), self.directory.join("tmp")]
     }
 
     fn is_ours(&self, info: &ndpool::RunInfo) -> bool {
@@ -407,7 +421,7 @@ impl<'a> Director<'a> {
             .collect();
         for pid in late {
             let state = self.state_of(pid);
-            self.figures.hangs.add(format!("a supervisor does not {what} within {PATIENCE:?}\n{state}"));
+            self.figures.hang(format!("a supervisor does not {what} within {PATIENCE:?}\n{state}"));
             self.end_by_force(pid);
         }
     }
@@ -424,13 +438,13 @@ impl<'a> Director<'a> {
             let living = self.living();
             let left: Vec<u32> = self.herd.pids().filter(|pid| !living.contains(pid)).collect();
             let states: String = left.into_iter().map(describe).collect();
-            self.figures.leaks.add(format!("processes live on without a pool:\n{states}"));
+            self.figures.leak(format!("processes live on without a pool:\n{states}"));
         }
         self.reap();
-        match ndpool::list() {
+        match ndpool::list_in(&self.places()) {
             Ok(runs) => {
                 let living = self.living();
-                let ours: Vec<_> = runs.into_iter().filter(|run| self.is_ours(&run)).collect();
+                let ours: Vec<_> = runs.into_iter().filter(|run| self.is_ours(run)).collect();
                 for run in ours {
                     // A forgotten handle keeps its run for as long as the process lives, and no longer.
                     if !run.alive || !run.pid.is_some_and(|pid| living.contains(&pid)) {
@@ -439,12 +453,11 @@ impl<'a> Director<'a> {
                         let names: Vec<&str> =
                             run.segments.iter().map(|segment| segment.name.as_str()).collect();
                         self.figures
-                            .leaks
-                            .add(format!("run {} of {:?} {what}, and has {names:?}", run.run, run.pid));
+                            .leak(format!("run {} of {:?} {what}, and has {names:?}", run.run, run.pid));
                     }
                 }
             }
-            Err(error) => self.figures.leaks.add(format!("runs cannot be listed: {error}")),
+            Err(error) => self.figures.leak(format!("runs cannot be listed: {error}")),
         }
     }
 
@@ -472,17 +485,26 @@ impl<'a> Director<'a> {
                     let names: Vec<_> = fs::read_dir(shm::DIRECTORY)
                         .map(|entries| entries.flatten().map(|entry| entry.file_name()).collect())
                         .unwrap_or_default();
-                    self.figures.leaks.add(format!("{bytes} bytes of shared memory are taken by {names:?}"));
+                    self.figures.leak(format!("{bytes} bytes of shared memory are taken by {names:?}"));
                 }
-                Err(error) => self.figures.leaks.add(format!("shared memory cannot be looked at: {error}")),
+                Err(error) => self.figures.leak(format!("shared memory cannot be looked at: {error}")),
             }
         }
-        for directory in ["segments", "tmp"] {
-            let entries = fs::read_dir(self.directory.join(directory)).into_iter().flatten().flatten();
-            let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-            if !names.is_empty() {
-                self.figures.leaks.add(format!("left in the directory of {directory}: {names:?}"));
-            }
+        let left = |name: &str| -> Vec<_> {
+            let entries = fs::read_dir(self.directory.join(name)).into_iter().flatten().flatten();
+            entries.map(|entry| entry.file_name()).collect()
+        };
+        let segments = left("segments");
+        // Between the making of a socket and the note of it lies an instant that no order of steps takes away; what is left is an
+        // empty socket in the directory for temporary files.
+        let (sockets, others): (Vec<_>, Vec<_>) =
+            left("tmp").into_iter().partition(|name| name.to_string_lossy().starts_with(".tmp"));
+        self.figures.sockets_left = sockets.len() as u64;
+        if !others.is_empty() {
+            self.figures.leak(format!("left in the directory for temporary files: {others:?}"));
+        }
+        if !segments.is_empty() {
+            self.figures.leak(format!("left in the directory of segments: {segments:?}"));
         }
         self.herd.kill_all();
     }

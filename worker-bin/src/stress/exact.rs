@@ -119,15 +119,6 @@ impl Expected {
             return wrong("an error that nothing explains".into());
         }
         let blocks = error.failed_blocks();
-        if blocks.n_blocks == 0 {
-            // It never reached the workers.
-            return match (0..self.n_blocks).find(|&block| rows(block) != Rows::Old) {
-                None => Verdict::Error { kind: format!("{kind:?}"), given_up: 0 },
-                Some(block) => {
-                    wrong(format!("no block is listed, and the rows of block {block} are {:?}", rows(block)))
-                }
-            };
-        }
         if blocks.n_blocks != self.n_blocks {
             return wrong(format!("{} blocks are said to be {}", self.n_blocks, blocks.n_blocks));
         }
@@ -157,13 +148,13 @@ impl Expected {
                 None if self.must_fail.binary_search(&block).is_ok() => {
                     return wrong(format!("block {block} fails for good, and is said to be applied"));
                 }
-                Some("failed" | "torn") if self.must_fail.binary_search(&block).is_err() && !is_own => {
-                    given_up += 1
+                Some("failed" | "torn") if kind == ErrorKind::WorkerLost => {
+                    given_up += u64::from(self.must_fail.binary_search(&block).is_err());
                 }
                 _ => {}
             }
         }
-        Verdict::Error { kind: format!("{kind:?}"), given_up }
+        Verdict::error(error, given_up)
     }
 }
 

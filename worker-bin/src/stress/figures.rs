@@ -32,7 +32,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    pub fn add(&mut self, text: String) {
+    fn add(&mut self, text: String) {
         self.n += 1;
         if self.texts.len() < MAX_TEXTS {
             self.texts.push(text);
@@ -74,6 +74,7 @@ pub struct Figures {
     pub errors: BTreeMap<String, u64>,
     /// Blocks that were given up because the storm hit them as often as the pool tries.
     pub blocks_given_up: u64,
+    pub given_up_texts: Vec<String>,
     pub quiet_points: u64,
     /// Runs of dead supervisors that a reap removed.
     pub runs_reaped: u64,
@@ -85,7 +86,12 @@ pub struct Figures {
     pub wrong: Findings,
     pub hangs: Findings,
     pub leaks: Findings,
+    /// Directories of sockets that nobody knew: their supervisors were killed between making and noting them.
+    pub sockets_left: u64,
     pub not_exercised: Vec<String>,
+    /// What was found, in the order of time.
+    #[serde(skip)]
+    pub findings: Vec<String>,
 }
 
 impl Figures {
@@ -102,12 +108,17 @@ impl Figures {
                 self.blocks_total += blocks;
                 match verdict {
                     Verdict::Right => {}
-                    Verdict::Error { kind, given_up } => {
+                    Verdict::Error { kind: error, given_up, text } => {
                         jobs.errors += 1;
-                        *self.errors.entry(kind).or_default() += 1;
+                        *self.errors.entry(error).or_default() += 1;
                         self.blocks_given_up += given_up;
+                        if let Some(text) = text
+                            && self.given_up_texts.len() < MAX_TEXTS
+                        {
+                            self.given_up_texts.push(format!("{who}, {kind}: {text}"));
+                        }
                     }
-                    Verdict::Wrong(what) => self.wrong.add(format!("{who}, {kind}: {what}")),
+                    Verdict::Wrong(what) => self.wrong(format!("{who}, {kind}: {what}")),
                 }
             }
             Report::Counts(Counts { workers_started, workers_lost, blocks_redone, blocks_finished }) => {
@@ -116,8 +127,8 @@ impl Figures {
                 self.blocks_redone += blocks_redone;
                 self.blocks_finished += blocks_finished;
             }
-            Report::Leak(what) => self.leaks.add(format!("{who}: {what}")),
-            Report::Hang(what) => self.hangs.add(format!("{who}: {what}")),
+            Report::Leak(what) => self.leak(format!("{who}: {what}")),
+            Report::Hang(what) => self.hang(format!("{who}: {what}")),
             Report::Held(Held::Names) => self.names_checked += 1,
             Report::Held(Held::Supervisor | Held::Worker) => self.holdings_checked += 1,
             Report::Held(Held::Saved) => self.saved_files_checked += 1,
@@ -127,6 +138,24 @@ impl Figures {
     pub fn count_kill(&mut self, signal: Signal, target: Target) {
         *self.kills.entry(signal.as_str().into()).or_default().entry(target).or_default() += 1;
         self.kills_total += 1;
+    }
+
+    /// A result was wrong.
+    pub fn wrong(&mut self, text: String) {
+        self.findings.push(format!("wrong: {text}"));
+        self.wrong.add(text);
+    }
+
+    /// Something made no progress.
+    pub fn hang(&mut self, text: String) {
+        self.findings.push(format!("hang: {text}"));
+        self.hangs.add(text);
+    }
+
+    /// Something stayed that should have gone, or is gone that should be there.
+    pub fn leak(&mut self, text: String) {
+        self.findings.push(format!("leak: {text}"));
+        self.leaks.add(text);
     }
 
     /// Whether everything held.
@@ -226,14 +255,16 @@ impl fmt::Display for Figures {
                 self.runs_reaped, self.longest_orphan_seconds
             ),
         );
+        row(
+            "sockets left",
+            format!("{}, made in the instant before a supervisor was killed", self.sockets_left),
+        );
         row("wrong results", self.wrong.n.to_string());
         row("hangs", self.hangs.n.to_string());
         row("leaks", self.leaks.n.to_string());
         let mut text = table.to_string();
-        for (name, findings) in [("wrong", &self.wrong), ("hang", &self.hangs), ("leak", &self.leaks)] {
-            for finding in &findings.texts {
-                let _ = write!(text, "\n{name}: {finding}");
-            }
+        for finding in &self.findings {
+            let _ = write!(text, "\n{finding}\n");
         }
         if self.is_clean() {
             text += "\nWhat held:\n";

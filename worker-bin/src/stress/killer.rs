@@ -9,7 +9,9 @@ use super::figures::{Figures, Target};
 use super::herd::Herd;
 
 /// Time between two strokes, on average.
-const MEAN_PAUSE: Duration = Duration::from_millis(50);
+const MEAN_PAUSE: Duration = Duration::from_millis(30);
+/// How far strokes may be behind.
+const MAX_LATE: Duration = Duration::from_millis(300);
 
 /// Whoever strikes.
 #[derive(Debug)]
@@ -67,7 +69,9 @@ impl Killer {
         if Instant::now() < self.next {
             return;
         }
-        self.next = Instant::now() + self.chance.pause(MEAN_PAUSE);
+        // What was missed is made up for, but not what a quiet point took.
+        self.next = self.next.max(Instant::now().checked_sub(MAX_LATE).unwrap_or(self.next));
+        self.next += self.chance.pause(MEAN_PAUSE);
         herd.look();
         let stroke = self.draw();
         // Drawn whether or not it is of use, so that what is drawn next does not depend on it.

@@ -53,10 +53,16 @@ use director::Director;
 
 pub use supervisor::run as run_supervisor;
 
+const NOT_WANTED: &str = "--no-fill";
+
 /// `ndpool stress`.
 pub fn run(args: &StressArgs) -> Result<(), Failure> {
     // While there is but one thread.
-    let private = shm::make_private();
+    let private = if args.no_fill {
+        Err(NOT_WANTED.into())
+    } else {
+        shm::make_private().map_err(|error| format!("a mount namespace is not permitted here: {error}"))
+    };
     let io = |what: &'static str| move |error| Failure::Stress(format!("{what}: {error}"));
     let is_interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&is_interrupted);
@@ -69,10 +75,25 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
     let director = Director::new(args, seed, directory.0.clone(), private.is_ok(), is_interrupted);
     let mut figures = director.run().map_err(io("a supervisor cannot be started"))?;
     drop(directory);
-    if let Err(error) = private {
-        figures.not_exercised.push(format!(
-            "a full /dev/shm: a mount namespace is not permitted here ({error}), and the machine's is not ours to fill"
-        ));
+    if let Err(why) = private {
+        figures.not_exercised.push(format!("a full /dev/shm: {why}"));
+    }
+    if figures.saved_files_checked == 0 {
+        figures.not_exercised.push("files that a killed supervisor had saved: there was none".into());
+    }
+    if figures.quiet_points == 0 {
+        figures
+            .not_exercised
+            .push("the end of all pools while supervisors live on: it was too short for that".into());
+    }
+    if figures.blocks_finished == 0 {
+        figures.not_exercised.push("a death while rows are written back: no kill fell into it".into());
+    }
+    let orphans = figures.kills.values().any(|targets| targets.contains_key(&figures::Target::Orphan));
+    if !orphans {
+        figures
+            .not_exercised
+            .push("the death of a worker that cleans up after its supervisor: none was slow enough".into());
     }
     if args.json {
         print_json(&figures)?;

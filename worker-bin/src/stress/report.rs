@@ -61,6 +61,8 @@ pub enum Verdict {
         kind: String,
         /// Blocks that failed although the task did nothing wrong in them: they were killed too often.
         given_up: u64,
+        /// The error, if there are such blocks.
+        text: Option<String>,
     },
     /// Anything else.
     Wrong(String),
@@ -68,12 +70,22 @@ pub enum Verdict {
 
 impl Verdict {
     pub fn wrong(text: impl Into<String>) -> Self {
-        let mut text: String = text.into();
-        if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
-            text.truncate(end);
-        }
-        Self::Wrong(text)
+        Self::Wrong(shortened(text.into()))
     }
+
+    /// An error that is right.
+    pub fn error(error: &ndpool::Error, given_up: u64) -> Self {
+        let kind = format!("{:?}", error.kind());
+        let text = (given_up > 0).then(|| shortened(error.to_string()));
+        Self::Error { kind, given_up, text }
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
+        text.truncate(end);
+    }
+    text
 }
 
 /// Where reports go.

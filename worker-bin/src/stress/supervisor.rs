@@ -210,7 +210,7 @@ impl Supervisor<'_> {
 
     fn weather_or_wrong(&self, error: &Error) -> Verdict {
         if is_weather(error, self.args.pressure) {
-            Verdict::Error { kind: format!("{:?}", error.kind()), given_up: 0 }
+            Verdict::error(error, 0)
         } else {
             Verdict::wrong(format!("an error that nothing explains: {:?}: {error}", error.kind()))
         }

@@ -94,7 +94,7 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
         1 => Just(Fate::Refused),
         1 => Just(Fate::ShutDown),
     ];
-    prop::collection::vec(fate, 0..400)
+    prop::collection::vec(fate, 0..120)
 }
 
 /// Runs a slot's thread over these fates, then shuts it down; the steps that this took, and whether the slot was given up.
@@ -136,7 +136,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn a_slot_keeps_its_promises_whatever_becomes_of_its_processes(fates in fates()) {

@@ -4,13 +4,17 @@ use crate::job::ledger::{Cursor, Ledger};
 use crate::job::word::{BlockWord, State};
 use crate::supervisor::cause::{Facts, diagnose};
 use crate::supervisor::lifecycle::{Action, Event, Lifecycle};
-use crate::supervisor::verdict::{MAX_EXTERNAL, judge};
+use crate::supervisor::verdict::judge;
 use crate::sys::primitive::AtomicU64;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
 const N_ROWS: usize = 2;
 const ATTEMPTS: u32 = 3;
+/// Deaths from outside that give a block up, as the README says.
+const EXTERNAL: u32 = 30;
+/// Moves to a death in the fiercest storm.
+const STORM: usize = 2;
 /// Moves within which a job must have ended once nothing happens from outside any more.
 const PATIENCE: usize = 100_000;
 
@@ -119,6 +123,12 @@ struct World {
     is_closing: bool,
     /// Whether chance may still kill, cancel and fail starts.
     is_rough: bool,
+    /// One start in so many fails.
+    failing_starts: usize,
+    /// A slot in which nothing starts any more once the first job has ended.
+    doomed: Option<usize>,
+    /// One move in so many is a worker's death.
+    moves_to_a_death: usize,
     totals: Totals,
 }
 
@@ -133,6 +143,10 @@ impl World {
         };
         Self {
             slots: (0..n_slots).map(|_| slot()).collect(),
+            failing_starts: random.pick(&[10, 10, 3, 2]),
+            // A storm of deaths uses up even the budget for those from outside.
+            moves_to_a_death: random.pick(&[25, 25, 100, 8, STORM]),
+            doomed: (n_slots > 1 && random.once_in(3)).then_some(0),
             random,
             words: Vec::new(),
             sequence: 0,
@@ -212,9 +226,11 @@ impl World {
         } else {
             self.caller_looks();
         }
-        if self.is_rough && self.random.once_in(25) {
+        if self.is_rough && self.random.once_in(self.moves_to_a_death) {
             let slot = self.random.below(n);
+            // The fiercest storm comes from outside alone: failures to start would end it soon.
             let exit = match self.random.below(5) {
+                _ if self.moves_to_a_death == STORM => signal(Signal::SIGKILL),
                 0 => WorkerExit::Code(3),
                 1 => signal(Signal::SIGSEGV),
                 _ => signal(Signal::SIGKILL),
@@ -248,7 +264,8 @@ impl World {
         let event = match slot.action {
             Action::Start if self.is_closing && slot.process.is_none() => Event::ShutDown,
             Action::Start => match &mut slot.process {
-                None if is_rough && self.random.once_in(10) => Event::Failed,
+                None if self.doomed == Some(index) && self.totals.jobs > 0 => Event::Failed,
+                None if is_rough && self.random.once_in(self.failing_starts) => Event::Failed,
                 None => {
                     slot.process = Some(Process {
                         is_ready: false,
@@ -543,7 +560,8 @@ impl World {
         if self.is_broken() {
             self.cancel();
         }
-        let rough_moves = self.random.below(3_000);
+        let most = self.random.pick(&[1, 30, 300, 3_000]);
+        let rough_moves = self.random.below(most);
         for n_moves in 0.. {
             if self.ledger().first_unfinished(0) == self.n_blocks() {
                 break;
@@ -582,8 +600,6 @@ impl World {
                 }
                 State::Failed => {
                     self.totals.failed += 1;
-                    let is_used_up = seen.charged >= ATTEMPTS || seen.external >= MAX_EXTERNAL;
-                    assert!(is_used_up || seen.has_erred || seen.past_deadline, "{what}");
                 }
                 State::Cancelled => {
                     self.totals.not_run += 1;
@@ -591,6 +607,10 @@ impl World {
                 }
                 _ => panic!("not the end: {what}"),
             }
+            assert!(seen.charged <= ATTEMPTS && seen.external <= EXTERNAL, "{what}");
+            let is_used_up = seen.charged == ATTEMPTS || seen.external == EXTERNAL;
+            let must_fail = is_used_up || seen.has_erred || seen.past_deadline;
+            assert_eq!(word.state() == State::Failed, must_fail, "{what}");
             if word.state() != State::Done {
                 assert_eq!(seen.n_applied, 0, "{what}");
                 // Torn is only what is declared to be, and begun.

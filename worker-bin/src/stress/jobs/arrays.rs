@@ -51,10 +51,10 @@ pub fn churn(scene: &mut Scene<'_>, pool: &Pool) {
 }
 
 fn look_at(cut: &Cut, x: &SharedArray<i64, Ix1>) -> Verdict {
-    match x.view().iter().enumerate().find(|&(i, &v)| v != cut.old(i)) {
+    match x.view().iter().enumerate().find(|&(i, &v)| v != cut.before(i)) {
         None => Verdict::Right,
         Some((i, v)) => {
-            Verdict::wrong(format!("element {i} of an array that nobody wrote is {v}, not {}", cut.old(i)))
+            Verdict::wrong(format!("element {i} of an array that nobody wrote is {v}, not {}", cut.before(i)))
         }
     }
 }

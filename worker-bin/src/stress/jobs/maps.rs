@@ -77,7 +77,7 @@ pub fn with_arrays(scene: &mut Scene<'_>, pool: &Pool) {
     let cut = Cut::of(&mut scene.chance, n_rows, chunk);
     let micros = scene.chance.within(0..500);
     let Some(x) = scene.made(KIND, cut.array(pool)) else { return };
-    let mut results = pool.map(x.row_chunks(chunk).map(|rows| total(micros, rows)));
+    let mut results = pool.map(x.row_chunks(chunk).map(|rows| total(micros, rows).block_rows(chunk)));
     for i in 0..cut.n_blocks() {
         let Some(result) = results.next() else {
             scene.tell(KIND, 0, Verdict::wrong(format!("{} calls had {i} results", cut.n_blocks())));
@@ -85,7 +85,7 @@ pub fn with_arrays(scene: &mut Scene<'_>, pool: &Pool) {
         };
         let result = result.map(|sum| sum.0);
         let expected = Expected { n_blocks: 1, ..Expected::default() };
-        let right = || cut.rows_of(i).map(|i| cut.old(i)).sum();
+        let right = || cut.rows_of(i).map(|i| cut.before(i)).sum();
         let verdict = judge_value(&expected, &result, right, scene.has_pressure);
         scene.tell(KIND, 1, verdict);
     }

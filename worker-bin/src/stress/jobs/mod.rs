@@ -49,7 +49,7 @@ impl Scene<'_> {
     fn made<T>(&self, kind: &str, what: Result<T, Error>) -> Option<T> {
         what.map_err(|error| {
             let verdict = if is_weather(&error, self.has_pressure) {
-                Verdict::Error { kind: format!("{:?}", error.kind()), given_up: 0 }
+                Verdict::error(&error, 0)
             } else {
                 Verdict::wrong(format!("an error that nothing explains: {:?}: {error}", error.kind()))
             };

@@ -12,7 +12,7 @@ use crate::stress::tasks::{Affine, Summary, bulk, bulk_of, copy_rows, summarise}
 pub fn reduction(scene: &mut Scene<'_>, pool: &Pool) {
     const KIND: &str = "reduction";
     let cut = Cut::any(&mut scene.chance);
-    let value = |i: usize| (cut.old(i) as f64 * 0.37).sin();
+    let value = |i: usize| (cut.before(i) as f64 * 0.37).sin();
     let Some(x) = scene.made(KIND, pool.from_shape_fn(cut.n_rows, value)) else { return };
     let which = scene.chance.within(0..6);
     let of = |call: ndpool::Call<'_, f64>, here: bool| -> Result<u64, Error> {
@@ -43,7 +43,7 @@ pub fn own_merge(scene: &mut Scene<'_>, pool: &Pool) {
     let Some(x) = scene.made(KIND, cut.array(pool)) else { return };
     let result = pool.run(summarise(&deeds, &x).block_rows(cut.block_rows));
     let right = || {
-        let values = || (0..cut.n_rows).map(|i| cut.old(i));
+        let values = || (0..cut.n_rows).map(|i| cut.before(i));
         Summary {
             chain: values().fold(Affine::NOTHING, |chain, v| chain.then(Affine::of(v))),
             total: ndpool::merge::Sum(values().sum()),
@@ -82,7 +82,7 @@ pub fn spilling(scene: &mut Scene<'_>, pool: &Pool) {
             let cut = Cut::of(&mut scene.chance, n_rows, block_rows);
             let Some(x) = scene.made(KIND, cut.array(pool)) else { return };
             let result = pool.run(copy_rows(&x).block_rows(cut.block_rows)).map(|Concat(all)| all);
-            let right = || (0..cut.n_rows).map(|i| cut.old(i)).collect();
+            let right = || (0..cut.n_rows).map(|i| cut.before(i)).collect();
             let verdict = judge_value(&cut.expected(), &result, right, scene.has_pressure);
             scene.tell(KIND, cut.n_blocks(), verdict);
         }

@@ -41,12 +41,12 @@ impl Cut {
     }
 
     /// What row `i` holds before the job.
-    pub fn old(&self, i: usize) -> i64 {
+    pub fn before(&self, i: usize) -> i64 {
         self.first + 7 * i as i64
     }
 
-    pub fn new(&self, i: usize) -> i64 {
-        step(self.old(i), self.k)
+    pub fn after(&self, i: usize) -> i64 {
+        step(self.before(i), self.k)
     }
 
     pub fn rows_of(&self, block: usize) -> std::ops::Range<usize> {
@@ -56,17 +56,17 @@ impl Cut {
 
     /// What the rows of a block of an updated array show.
     pub fn look(&self, x: &ArrayView1<'_, i64>, block: usize) -> Rows {
-        self.look_for(x, block, |i| self.new(i))
+        self.look_for(x, block, |i| self.after(i))
     }
 
     fn look_for(&self, x: &ArrayView1<'_, i64>, block: usize, new: impl Fn(usize) -> i64) -> Rows {
         let rows = self.rows_of(block);
         let start = rows.start;
-        Rows::of(x.slice(s![rows]).iter().copied(), |i| self.old(start + i), |i| new(start + i))
+        Rows::of(x.slice(s![rows]).iter().copied(), |i| self.before(start + i), |i| new(start + i))
     }
 
     pub fn array(&self, pool: &Pool) -> ndpool::Result<ndpool::SharedArray<i64, Ix1>> {
-        pool.from_shape_fn(self.n_rows, |i| self.old(i))
+        pool.from_shape_fn(self.n_rows, |i| self.before(i))
     }
 
     pub fn expected(&self) -> Expected {
@@ -87,7 +87,7 @@ pub fn in_place(scene: &mut Scene<'_>, pool: &Pool) {
     let Some(mut x) = scene.made(KIND, cut.array(pool)) else { return };
     let result = pool.run(update(&deeds, cut.k, &mut x).block_rows(cut.block_rows));
     let off_by = if result.is_ok() { scene.off_by() } else { 0 };
-    let rows = |block| cut.look_for(&x.view(), block, |i| cut.new(i) + off_by);
+    let rows = |block| cut.look_for(&x.view(), block, |i| cut.after(i) + off_by);
     let verdict = cut.expected().judge(&result, rows, scene.has_pressure);
     scene.tell(KIND, cut.n_blocks(), verdict);
 }
@@ -106,7 +106,7 @@ pub fn two_arrays(scene: &mut Scene<'_>, pool: &Pool) {
         let y = Rows::of(
             y.view().slice(s![rows]).iter().map(|v| v.to_bits()),
             |i| ((start + i) as f64).to_bits(),
-            |i| ((start + i) as f64 + (cut.old(start + i) | 1) as f64).to_bits(),
+            |i| ((start + i) as f64 + (cut.before(start + i) | 1) as f64).to_bits(),
         );
         cut.look(&x.view(), block).and(y)
     };
@@ -133,5 +133,5 @@ pub const UNWRITTEN: i64 = -1;
 pub fn look_at_output(cut: &Cut, y: &ArrayView1<'_, i64>, block: usize) -> Rows {
     let rows = cut.rows_of(block);
     let start = rows.start;
-    Rows::of(y.slice(s![rows]).iter().copied(), |_| UNWRITTEN, |i| cut.new(start + i))
+    Rows::of(y.slice(s![rows]).iter().copied(), |_| UNWRITTEN, |i| cut.after(start + i))
 }

@@ -54,13 +54,22 @@ fn count_and_wait(block: &Block, begun: &str, last: &str, mut x: ArrayViewMut1<i
     Concat(vec![block.attempt()])
 }
 
-/// Ends its own process, as somebody from outside would, in every attempt at one block.
+/// Ends by a signal in every attempt at one block: its own, or one that another process sends.
 #[task]
-fn is_always_killed(block: &Block, gate: &str, signal: i32, mut x: ArrayViewMut1<i64>) {
+fn is_always_killed(block: &Block, gate: &str, signal: i32, by_another: bool, mut x: ArrayViewMut1<i64>) {
     x += 1;
     if block.index() == 1 {
         Gate::arrive(gate);
-        nix::sys::signal::raise(signal.try_into().unwrap()).unwrap();
+        if by_another {
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-c", &format!("kill -{signal} $PPID")]).status().unwrap();
+            // It may take a moment to arrive.
+            loop {
+                std::thread::park();
+            }
+        } else {
+            nix::sys::signal::raise(signal.try_into().unwrap()).unwrap();
+        }
     }
 }
 
@@ -163,12 +172,17 @@ fn what_was_done_before_a_death_is_not_done_again() {
 fn a_block_survives_thirty_deaths_from_outside_and_three_of_its_own_doing() {
     let _watchdog = watchdog();
     let pool = pool(2);
-    for (signal, name, n_attempts) in
-        [(libc::SIGKILL, "SIGKILL", 30), (libc::SIGTERM, "SIGTERM", 30), (libc::SIGILL, "SIGILL", 3)]
-    {
+    // Of SIGKILL nobody is told who sent it; of SIGTERM it is known whether it was the task itself.
+    for (signal, name, by_another, n_attempts) in [
+        (libc::SIGKILL, "SIGKILL", false, 30),
+        (libc::SIGTERM, "SIGTERM", true, 30),
+        (libc::SIGTERM, "SIGTERM", false, 3),
+        (libc::SIGILL, "SIGILL", false, 3),
+    ] {
         let gate = Gate::new();
         let mut x = pool.zeros::<i64, _>(4).unwrap();
-        let error = pool.run(is_always_killed(gate.name(), signal, &mut x).block_rows(1)).unwrap_err();
+        let error =
+            pool.run(is_always_killed(gate.name(), signal, by_another, &mut x).block_rows(1)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
         assert_eq!(error.worker_exit().and_then(WorkerExit::signal_name), Some(name), "{error}");
         assert_eq!(error.failed_blocks().not_applied(), [1]);
@@ -219,7 +233,7 @@ fn a_death_in_one_job_is_no_matter_to_the_others() {
     let mut y = pool.zeros::<i64, _>(4).unwrap();
     let jobs: Vec<_> =
         arrays.iter_mut().map(|x| pool.submit(abort_at_first(25, x).block_rows(1)).unwrap()).collect();
-    let bad = pool.submit(is_always_killed(gate.name(), libc::SIGABRT, &mut y).block_rows(1)).unwrap();
+    let bad = pool.submit(is_always_killed(gate.name(), libc::SIGABRT, false, &mut y).block_rows(1)).unwrap();
     for job in jobs {
         let attempts: Vec<u32> = job.join().unwrap().0.into_iter().map(|(attempt, _)| attempt).collect();
         assert_eq!(attempts.iter().sum::<u32>(), 2, "{attempts:?}");

@@ -8,7 +8,7 @@
 use ndarray::prelude::*;
 use ndpool::merge::Concat;
 use ndpool::{Block, ErrorKind, Pool, Stderr, WorkerExit, task};
-use ndpool_tests::{Actor, Gate, Run, kill, role, say, stop, watchdog};
+use ndpool_tests::{Actor, Gate, Run, kill, role, say, skip, stop, watchdog};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use std::time::Duration;
 
@@ -254,11 +254,11 @@ fn clocks_that_are_far_off_change_no_limit() {
         let Ok(output) =
             Actor::command(&wrapper, "clocks_that_are_far_off_change_no_limit", "shifted").output()
         else {
-            return println!("skipped, there is no `unshare`");
+            return skip("there is no `unshare`");
         };
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         if text.contains("unshare:") {
-            return println!("skipped, no time namespace can be made: {text}");
+            return skip(&format!("no time namespace can be made: {text}"));
         }
         assert!(output.status.success(), "{offset} s: {text}");
     }

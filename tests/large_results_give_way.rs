@@ -8,7 +8,7 @@ use ndarray::prelude::*;
 use ndpool::inject::{Fault, Faults, Moment, Rule};
 use ndpool::merge::{Concat, Sum};
 use ndpool::{Backing, Block, ErrorKind, Pool, Stderr, task};
-use ndpool_tests::{Actor, Gate, Run, role, watchdog};
+use ndpool_tests::{Container, Gate, Run, role, watchdog};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::File;
 
@@ -36,23 +36,11 @@ fn add(mut x: ArrayViewMut1<i64>) -> Sum<usize> {
     Sum(x.len())
 }
 
-/// Exit code of a wrapper that is not permitted to do what it should.
-const NOT_PERMITTED: i32 = 77;
-
 /// Plays the role of `test` where `/dev/shm` has 64 MB; says so if that cannot be made.
 fn with_64_mb(test: &str) {
-    let script = format!(
-        "mount -t tmpfs -o size=64m none /dev/shm || {{ echo cannot mount; exit {NOT_PERMITTED}; }}; exec \"$0\" \"$@\""
-    );
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &script];
-    let Ok(output) = Actor::command(&wrapper, test, "namespace").output() else {
-        return println!("skipped, there is no `unshare`");
-    };
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    if output.status.code() == Some(NOT_PERMITTED) || text.contains("unshare:") {
-        return println!("skipped, no mount namespace can be made: {text}");
+    if let Some(container) = Container::with_shared_memory("size=64m") {
+        container.play(test, "namespace");
     }
-    assert!(output.status.success(), "{text}");
 }
 
 /// As many blocks as workers, whose results are written at the same instant; some of them fit.

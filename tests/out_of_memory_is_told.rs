@@ -8,7 +8,7 @@
 use ndarray::prelude::*;
 use ndpool::{Block, Cause, ErrorKind, Fate, Pool, Stderr, task};
 use ndpool_tests::{
-    Actor, MemoryGroup, Run, is_alive, kill, role, say, wait_to_be_told, wait_until, watchdog,
+    Actor, MemoryGroup, Run, is_alive, kill, role, say, skip, wait_to_be_told, wait_until, watchdog,
 };
 use std::hint::black_box;
 
@@ -44,7 +44,7 @@ fn pool() -> Pool {
 
 /// A group, or the reason printed why there is none.
 fn group() -> Option<MemoryGroup> {
-    MemoryGroup::new(LIMIT).map_err(|why| println!("skipped: no memory control group here: {why}")).ok()
+    MemoryGroup::new(LIMIT).map_err(|why| skip(&format!("there is no memory control group: {why}"))).ok()
 }
 
 #[ndpool::test]

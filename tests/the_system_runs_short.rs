@@ -232,19 +232,12 @@ fn address_space_that_is_used_up_is_an_error_and_not_the_end() {
     assert_eq!(pool.run(add(&mut small)).unwrap().0, 1_000.0);
     limit(own, None);
     drop(pool.zeros::<f64, _>(128 * MB / 8).unwrap());
-    // The workers': arrays that they cannot map.
+    // The workers': one that cannot map an array makes way for a fresh one, which is not limited.
     for pid in pool.worker_pids() {
         limit(pid, Some(used(pid) + 64 * MB as u64));
     }
-    let error = pool.run(add(&mut large)).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::OutOfSpace | ErrorKind::Segment), "{error:#?}");
-    assert!(error.to_string().contains("no address space"), "{error}");
-    assert_eq!(pool.run(add(&mut small)).unwrap().0, 2_000.0);
-    assert!(large.view().iter().all(|&v| v == 0.0));
-    for pid in pool.worker_pids() {
-        limit(pid, None);
-    }
     assert_eq!(pool.run(add(&mut large)).unwrap().0, (128 * MB / 8) as f64);
+    assert_eq!(pool.run(add(&mut small)).unwrap().0, 2_000.0);
     assert_eq!(pool.stats().workers_lost, 0);
     drop((pool, small, large));
     run.assert_gone();

@@ -96,6 +96,8 @@ pub enum Cause {
     BlockTimeout,
     /// The job's deadline passed, and the pool killed it.
     Deadline,
+    /// The job was cancelled, its block did not end within the grace that it had, and the pool killed it.
+    Cancelled,
     /// A signal came from another process, or from one that the kernel does not name.
     Killed {
         /// Who sent it, where the kernel tells.
@@ -150,6 +152,7 @@ impl fmt::Display for Cause {
             Self::Abort => "abort",
             Self::BlockTimeout => "block timeout",
             Self::Deadline => "deadline of the job",
+            Self::Cancelled => "cancelled job",
             Self::Killed { by: None } => "killed from outside",
             Self::Killed { by: Some(sender) } => return write!(f, "killed by {sender}"),
             Self::Signal => "a signal to itself",
@@ -221,6 +224,8 @@ pub enum Fate {
     Applied,
     /// Its attempts are used up: it has failed.
     GivenUp,
+    /// Its job was cancelled: it is not run again.
+    Cancelled,
 }
 
 impl fmt::Display for Fate {
@@ -229,6 +234,7 @@ impl fmt::Display for Fate {
             Self::RunAgain => "it is run again",
             Self::Applied => "it was complete and is applied",
             Self::GivenUp => "it is given up",
+            Self::Cancelled => "its job is cancelled",
         })
     }
 }

@@ -620,6 +620,19 @@ fn a_pool_that_cannot_be_built_says_how_its_workers_ended() {
 }
 
 #[ndpool::test]
+fn of_a_cancelled_job_it_is_said_that_nothing_is_run_again() {
+    let _watchdog = watchdog();
+    let (pool, gate) = (pool(1), Gate::new());
+    let job = pool.submit(waits(gate.name(), None)).unwrap();
+    gate.wait_for(1);
+    job.cancel();
+    assert!(kill(pool.worker_pids()[0]));
+    let deaths = wait_for_deaths(&pool, 1);
+    assert_eq!(deaths[0].block.as_ref().map(|block| block.fate), Some(Fate::Cancelled), "{}", deaths[0]);
+    assert_eq!(job.join().unwrap_err().kind(), ErrorKind::Cancelled);
+}
+
+#[ndpool::test]
 fn records_agree_with_the_counters() {
     let _watchdog = watchdog();
     let pool = pool(3);

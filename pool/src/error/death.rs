@@ -96,7 +96,7 @@ pub enum Cause {
     BlockTimeout,
     /// The job's deadline passed, and the pool killed it.
     Deadline,
-    /// The job was cancelled, its block did not end within the grace, and the pool killed it.
+    /// The job was cancelled, its block did not end within the grace that it had, and the pool killed it.
     Cancelled,
     /// A signal came from another process, or from one that the kernel does not name.
     Killed {
@@ -155,7 +155,7 @@ impl fmt::Display for Cause {
             Self::Abort => "abort",
             Self::BlockTimeout => "block timeout",
             Self::Deadline => "deadline of the job",
-            Self::Cancelled => "cancelled",
+            Self::Cancelled => "cancelled job",
             Self::Killed { by: None } => "killed from outside",
             Self::Killed { by: Some(sender) } => return write!(f, "killed by {sender}"),
             Self::Signal => "a signal to itself",
@@ -227,6 +227,8 @@ pub enum Fate {
     Applied,
     /// Its attempts are used up: it has failed.
     GivenUp,
+    /// Its job was cancelled: it is not run again.
+    Cancelled,
 }
 
 impl fmt::Display for Fate {
@@ -235,6 +237,7 @@ impl fmt::Display for Fate {
             Self::RunAgain => "it is run again",
             Self::Applied => "it was complete and is applied",
             Self::GivenUp => "it is given up",
+            Self::Cancelled => "its job is cancelled",
         })
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn examine(core: &Core, slot: usize, remains: Remains) -> Arc<Death> 
 /// The one block that the dead worker held.
 fn held_block(core: &Core, slot: usize, cause: &Cause) -> Option<LostBlock> {
     core.open_jobs().iter().find_map(|job| {
-        let (index, word, arguments) = {
+        let (index, word, arguments, is_cancelled) = {
             let state = job.lock();
             let Phase::Open { arena, .. } = &state.phase else { return None };
             let ledger = job.ledger(arena);
@@ -88,7 +88,7 @@ fn held_block(core: &Core, slot: usize, cause: &Cause) -> Option<LostBlock> {
                 let word = ledger.load(block);
                 is_held(&word).then_some((block, word))
             })?;
-            (index, word, job.arguments_of(arena, index))
+            (index, word, job.arguments_of(arena, index), state.abort.is_some())
         };
         let had_begun = core.board.running(slot) == word.with_state(State::Claimed).bits();
         let fate = if word.state() == State::Staged {
@@ -96,6 +96,7 @@ fn held_block(core: &Core, slot: usize, cause: &Cause) -> Option<LostBlock> {
         } else {
             match judge(word, cause, had_begun, job.attempts).state() {
                 State::Failed => Fate::GivenUp,
+                _ if is_cancelled => Fate::Cancelled,
                 _ => Fate::RunAgain,
             }
         };

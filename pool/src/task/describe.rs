@@ -180,10 +180,6 @@ mod tests {
         }
     }
 
-    #[expect(
-        clippy::needless_borrow,
-        reason = "as the macro writes it, which does not know whether there is a `Debug`"
-    )]
     fn described(bytes: Option<&[u8]>) -> Vec<String> {
         let mut to = Describer::new(bytes);
         to.value("a", |bytes| (&&Shown::<f64>::NEW).show(bytes));
@@ -222,7 +218,8 @@ mod tests {
             (&&Shown::<T>::NEW).show(&mut Some(bytes))
         }
         fn show_any<T>(bytes: &[u8]) -> String {
-            (&&Shown::<T>::NEW).show(&mut Some(bytes))
+            let shown = &&Shown::<T>::NEW;
+            shown.show(&mut Some(bytes))
         }
         assert_eq!(show::<u8>(&[5]), "(u8, 1 byte)");
         assert_eq!(show_any::<u8>(&[5]), "(u8, not shown)");

@@ -234,8 +234,9 @@ fn kill_at(row: &Row, scenario: usize, hit: usize, who: &str, scratch: &Path) ->
     let Passed { scenario, only_so, .. } = row.scenarios[scenario];
     let directory = fresh_directory(scratch);
     let mut outcome = direct(scenario, &format!("{}:{hit}:{who}", row.point.name), &directory);
-    // There the only worker's task ends it, whatever it is about.
-    let ends_itself = scenario.name == "retirement";
+    // Their workers die anyway, and may be the only ones that could have cleaned up.
+    let ends_itself =
+        scenario.name == "retirement" || scenario.prelude.iter().any(|point| point.ends_with(":worker"));
     let is_watched = !ends_itself && row.role == "worker" && only_so && !UNWATCHED.contains(&row.point.name);
     if outcome.word == "next" && who == "supervisor" && is_watched {
         outcome.fault.get_or_insert_with(|| "the workers did not clean up".into());

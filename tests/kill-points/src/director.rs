@@ -83,7 +83,7 @@ pub fn direct(scenario: &str, order: &str, directory: &Path) -> ExitCode {
             memory.is_used()
         ));
     }
-    let strays = strays(directory, order.as_ref(), was_player_killed);
+    let strays = strays(directory, was_player_killed);
     if !strays.is_empty() {
         wrong.push(format!("in the directory for temporary files there is {strays:?}"));
     }
@@ -181,16 +181,12 @@ fn names_in(directory: &Path) -> Vec<String> {
 }
 
 /// What is there, or in the directory of arrays, and belongs to nobody.
-fn strays(directory: &Path, order: Option<&Order<'_>>, was_player_killed: bool) -> Vec<String> {
+fn strays(directory: &Path, was_player_killed: bool) -> Vec<String> {
     const KNOWN: [&str; 5] = ["arrays", "corpse.hits", "trace", "output", "saved.npy"];
     const KNOWN_STARTS: [&str; 3] = ["hits", "prelude", "ndpool-gate."];
-    let is_half_saved = |name: &str| {
-        was_player_killed
-            && name.starts_with(".saved.npy")
-            && order.is_some_and(|order| order.point.starts_with("save."))
-    };
-    // The one thing that is not promised: the socket's directory gets its name inside of `ipc-channel`, and a supervisor
-    // that is killed before it has noted the name leaves it.
+    let is_half_saved = |name: &str| was_player_killed && name.starts_with(".saved.npy");
+    // Two things are not promised. Who is killed while it saves leaves the temporary file. And the directory of a socket gets
+    // its name inside of `ipc-channel`: a supervisor that is killed before it has noted the name leaves it.
     let may_be_unnoted = |name: &str| was_player_killed && name.starts_with(".tmp");
     let is_known = |name: &String| {
         KNOWN.contains(&&**name)

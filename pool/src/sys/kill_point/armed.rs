@@ -8,8 +8,8 @@
 //! NDPOOL_KILL_TRACE=<file>                        each point that is passed adds a line: point, role, process
 //! ```
 //!
-//! *Who* may also be `until=<point>`: nobody dies, and whoever is at that hit waits until somebody passes the other point, or until
-//! `<file>.go` is there, so that a rare order of events is had at will.
+//! *Who* may also be `until=<point>`: nobody dies, and whoever is at that hit waits until somebody passes the other point, or
+//! `<file>.go` is there, or somebody dies: so a rare order of events is had at will.
 //!
 //! *Who* is to die: `worker`, `supervisor` or `both`. In a worker that is the worker itself, its supervisor, or the supervisor and
 //! then itself; in a supervisor it is one of its workers, the supervisor itself, or all workers and then itself. Whoever is not
@@ -77,8 +77,8 @@ struct Arming {
     file: PathBuf,
 }
 
-/// How long a process waits for another at a point: if that one has died, it will not come.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How long a process waits for another at a point, at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What the environment asks for.
 #[derive(Debug, Default)]
@@ -147,9 +147,8 @@ impl Arming {
     fn hit(&self) {
         if matches!(self.who, Who::NobodyUntil(_)) {
             let is_meant = self.hit.is_none_or(|hit| hit == append(&self.file, b"."));
-            let start = Instant::now();
-            while is_meant && !self.file.with_extension("go").exists() && start.elapsed() < LONGEST_WAIT {
-                std::thread::yield_now();
+            if is_meant {
+                self.wait();
             }
             return;
         }
@@ -174,6 +173,24 @@ impl Arming {
         }
         if is_own_death {
             let _ = kill(Pid::this(), Signal::SIGKILL);
+        }
+    }
+}
+
+impl Arming {
+    /// Waits for somebody to pass the other point, as long as nobody dies of whom that can be expected.
+    fn wait(&self) {
+        let others = match SUPERVISOR.get() {
+            None => living_workers(),
+            Some(_) => victims(&Who::Supervisor).0,
+        };
+        let start = Instant::now();
+        while !self.file.with_extension("go").exists()
+            && !others.iter().any(ProcessHandle::has_ended)
+            && !(SUPERVISOR.get().is_some() && others.is_empty())
+            && start.elapsed() < LONGEST_WAIT
+        {
+            std::thread::yield_now();
         }
     }
 }

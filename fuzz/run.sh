@@ -20,12 +20,14 @@ fi
 # Coverage comes from a pass that stable Rust has; sanitizers need nightly, and here there is hardly any unsafe code to watch.
 cargo fuzz build --sanitizer none
 
+programs=target/$(rustc -vV | sed -n 's/^host: //p')/release
+
 failed=()
 for target in "${targets[@]}"; do
-    mkdir -p "target/found/$target"
+    mkdir -p "target/found/$target" "artifacts/$target"
     log=target/found/$target.log
-    # Messages of what a target refuses go to its log; the last lines say what it did.
-    if cargo fuzz run --sanitizer none "$target" "target/found/$target" "corpus/$target" -- \
+    # The program itself, not `cargo fuzz run`, which would look for changes and build again each time. What it prints goes to its log.
+    if "$programs/$target" "target/found/$target" "corpus/$target" -artifact_prefix="artifacts/$target/" \
         -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=20000 -print_final_stats=1 >"$log" 2>&1; then
         printf '%-12s %12s executions, nothing found\n' "$target" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")"
     else

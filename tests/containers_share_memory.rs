@@ -214,7 +214,9 @@ fn users_with_other_numbers_in_a_user_namespace_have_pools_too() {
         let mut inside = Program::start(&container, NAME);
         assert_eq!(inside.ask("work"), "worked");
         assert_eq!(inside.ask("reap"), "0", "{mapping:?}");
-        assert!(ndpool::list().unwrap().iter().any(|info| info.alive && info.run.to_string() == inside.run.id()));
+        assert!(
+            ndpool::list().unwrap().iter().any(|info| info.alive && info.run.to_string() == inside.run.id())
+        );
         ndpool::reap(false).unwrap();
         assert_eq!(inside.ask("work"), "worked");
         assert!(outside.run(add(&mut x)).unwrap().0 > 0);

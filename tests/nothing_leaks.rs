@@ -90,6 +90,35 @@ fn workers_clean_up_after_a_killed_supervisor() {
 }
 
 #[ndpool::test]
+fn what_tasks_have_started_goes_with_a_killed_supervisor() {
+    #[task]
+    fn start_a_child(gate: &str) -> u32 {
+        #[expect(clippy::zombie_processes, reason = "it is to be killed with its group")]
+        let child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        Gate::pass(gate);
+        child.id()
+    }
+    if role().is_some() {
+        let gate = Gate::new();
+        gate.open();
+        let pool = Pool::builder().workers(2).build().unwrap();
+        let child = pool.run(start_a_child(gate.name())).unwrap();
+        say(&format!("{} {child}", Run::of(&pool).id()));
+        wait_to_be_told();
+        return;
+    }
+    let _watchdog = watchdog();
+    let mut actor = Actor::start("what_tasks_have_started_goes_with_a_killed_supervisor", "supervisor");
+    let line = actor.hear();
+    let (run, child) = line.split_once(' ').unwrap();
+    let child = child.parse().unwrap();
+    assert!(is_alive(child));
+    actor.signal(Signal::SIGKILL);
+    wait_until(|| !is_alive(child));
+    Run::named(run).wait_until_gone();
+}
+
+#[ndpool::test]
 fn anonymous_memory_leaves_nothing_either() {
     if role().is_some() {
         return play_supervisor(Backing::Memfd);

@@ -44,7 +44,10 @@ struct Program {
 
 impl Program {
     fn start(test: &str, grace: &str) -> Self {
-        let mut actor = Actor::start_in_group(test, grace);
+        Self::of(Actor::start_in_group(test, grace))
+    }
+
+    fn of(mut actor: Actor) -> Self {
         let line = actor.hear();
         let [run, workers, gate] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let (run, gate) = (Run::named(run), gate.to_owned());
@@ -123,4 +126,90 @@ fn without_the_option_a_signal_is_the_programs_own() {
     assert_eq!(actor.wait().1.signal(), Some(libc::SIGTERM));
     // The workers clean up.
     run.wait_until_gone();
+}
+
+#[ndpool::test]
+fn a_second_sigint_to_the_group_ends_it_at_once_and_without_a_word() {
+    const NAME: &str = "a_second_sigint_to_the_group_ends_it_at_once_and_without_a_word";
+    if let Some(grace) = role() {
+        return play_program(&grace);
+    }
+    let _watchdog = watchdog();
+    let said = std::env::temp_dir().join(format!("ndpool-said.{}", std::process::id()));
+    for (n_signals, grace) in [(1, "0"), (2, "3600")] {
+        let mut command = Actor::command(&[], NAME, grace);
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.stderr(std::fs::File::create(&said).unwrap());
+        let program = Program::of(Actor::spawn(command));
+        if n_signals == 2 {
+            program.workers.iter().for_each(|&pid| stop(pid));
+        }
+        for _ in 0..n_signals {
+            // An impatient user presses Ctrl-C again once the first has been taken.
+            wait_until(|| !is_pending(program.actor.pid(), Signal::SIGINT));
+            kill_group(program.actor.pid(), Signal::SIGINT);
+        }
+        let Program { actor, run, workers, gate } = program;
+        let (text, status) = actor.wait();
+        assert_eq!(status.signal(), Some(libc::SIGINT), "{status}: {text}");
+        wait_until(|| !workers.iter().any(|&pid| is_alive(pid)));
+        run.wait_until_gone();
+        let _ = std::fs::remove_dir_all(gate);
+        // No panic, no backtrace, no error of a worker.
+        assert_eq!(std::fs::read_to_string(&said).unwrap(), "", "{n_signals} signals");
+    }
+    std::fs::remove_file(said).unwrap();
+}
+
+/// Whether a signal was sent and not taken yet.
+fn is_pending(pid: u32, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let masks =
+        status.lines().filter_map(|line| line.strip_prefix("ShdPnd:").or(line.strip_prefix("SigPnd:")));
+    let bit = 1_u64 << (signal as u32 - 1);
+    masks.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok()).any(|mask| mask & bit != 0)
+}
+
+#[ndpool::test]
+fn two_pools_and_threads_that_submit_end_with_one_signal() {
+    #[task]
+    fn add(mut x: ArrayViewMut1<i64>) {
+        x += 1;
+    }
+    const NAME: &str = "two_pools_and_threads_that_submit_end_with_one_signal";
+    if role().is_some() {
+        let new = || {
+            Pool::builder().workers(2).handle_signals(true).shutdown_grace(Duration::ZERO).build().unwrap()
+        };
+        // A pool that is gone takes the handler of the others with it as little as a new one replaces it.
+        drop(new());
+        let pools = [new(), new()];
+        say(&format!("{} {}", Run::of(&pools[0]).id(), Run::of(&pools[1]).id()));
+        std::thread::scope(|scope| {
+            for thread in 0..6 {
+                let pool = &pools[thread % 2];
+                scope.spawn(move || {
+                    let mut x = pool.zeros::<i64, _>(100).unwrap();
+                    // Racing with the shutdown until the process ends: no call may return then, let alone panic.
+                    loop {
+                        match thread / 2 {
+                            0 => pool.run(add(&mut x).block_rows(10)).unwrap(),
+                            1 => pool.submit(add(&mut x)).unwrap().join().unwrap(),
+                            _ => drop(pool.zeros::<i64, _>(1_000)),
+                        }
+                    }
+                });
+            }
+        });
+    }
+    let _watchdog = watchdog();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let mut actor = Actor::start(NAME, "busy");
+        let line = actor.hear();
+        let runs: Vec<_> = line.split(' ').map(Run::named).collect();
+        actor.signal(signal);
+        let (text, status) = actor.wait();
+        assert_eq!(status.signal(), Some(signal as i32), "{status}: {text}");
+        runs.iter().for_each(Run::assert_gone);
+    }
 }

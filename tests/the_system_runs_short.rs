@@ -53,7 +53,8 @@ fn wait_until_lost(pool: &Pool, pids: &[u32]) {
 /// Has every worker run something: one that was only just welcomed has yet to start a thread.
 fn all_work(pool: &Pool) {
     let gate = Gate::new();
-    let jobs: Vec<_> = (0..pool.n_workers()).map(|_| pool.submit(wait_behind(gate.name())).unwrap()).collect();
+    let jobs: Vec<_> =
+        (0..pool.n_workers()).map(|_| pool.submit(wait_behind(gate.name())).unwrap()).collect();
     gate.wait_for(jobs.len());
     gate.open();
     jobs.into_iter().for_each(|job| job.join().unwrap());
@@ -207,9 +208,8 @@ fn address_space_that_is_used_up_is_an_error_and_not_the_end() {
         let limit = bytes.unwrap_or(libc::RLIM_INFINITY);
         let limits = libc::rlimit { rlim_cur: limit, rlim_max: libc::RLIM_INFINITY };
         // SAFETY: the limits are read from a valid place; the old ones are not asked for.
-        let failed = unsafe {
-            libc::prlimit(pid as i32, libc::RLIMIT_AS, &raw const limits, std::ptr::null_mut())
-        };
+        let failed =
+            unsafe { libc::prlimit(pid as i32, libc::RLIMIT_AS, &raw const limits, std::ptr::null_mut()) };
         assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
     };
     let used = |pid: u32| {
@@ -272,6 +272,21 @@ fn a_limit_on_the_size_of_files_is_an_error_and_no_signal() {
         assert_eq!(pool.stats().workers_lost, 0);
         set_limit(Resource::RLIMIT_FSIZE, None);
         drop(pool.zeros::<u8, _>(8 * MB).unwrap());
+        // The program's own files: what was there stays as it was, and nothing half written beside it.
+        let scratch = std::env::temp_dir().join(format!("ndpool-limit.{}", std::process::id()));
+        std::fs::create_dir(&scratch).unwrap();
+        let path = scratch.join("x.npy");
+        let x = pool.full::<u8, _>(8 * MB, 1).unwrap();
+        std::fs::write(&path, "old").unwrap();
+        set_limit(Resource::RLIMIT_FSIZE, Some(4 * MB as u64));
+        let error = x.save_npy(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        assert!(error.hint().unwrap().contains("ulimit -f"), "{error:#?}");
+        set_limit(Resource::RLIMIT_FSIZE, None);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 1, "no temporary file is left");
+        x.save_npy(&path).unwrap();
+        std::fs::remove_dir_all(scratch).unwrap();
         let fresh = Pool::builder().workers(1).build().unwrap();
         assert_eq!(fresh.run(repeat(8 * MB)).unwrap().len(), 8 * MB);
     }

@@ -127,6 +127,37 @@ fn large_values_cross_over_and_their_memory_comes_back() {
     ndpool_tests::wait_until(|| held() < before + (300 << 20));
 }
 
+#[task]
+fn double(text: &str) -> String {
+    [text, text].concat()
+}
+
+#[task]
+fn repeat(n: usize) -> String {
+    "x".repeat(n)
+}
+
+/// 3 GB take four times as much memory for a moment: run with `NDPOOL_TEST_LARGE=1`, else it is 300 MB. More than a single
+/// call of the kernel's transfers either way of the largest.
+#[ndpool::test]
+fn huge_values_cross_over_whole() {
+    let _watchdog = watchdog();
+    let pool = pool();
+    let argument = "0123456789".repeat(10_000_000);
+    let result = pool.run(double(&argument)).unwrap();
+    assert!(
+        result.len() == 200_000_000
+            && result.as_bytes().chunks(argument.len()).all(|half| half == argument.as_bytes())
+    );
+    drop((argument, result));
+    let n = if std::env::var_os("NDPOOL_TEST_LARGE").is_some() { 3_000_000_000 } else { 300_000_000 };
+    let result = pool.run(repeat(n)).unwrap();
+    assert!(result.len() == n && result.bytes().step_by(4093).all(|byte| byte == b'x'));
+    assert_eq!(pool.stats().workers_lost, 0);
+    // What takes nothing is a result too.
+    assert_eq!(pool.run(repeat(0)).unwrap(), "");
+}
+
 /// Refuses to be serialised, or to be read, when it holds such a number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Fussy(u8);

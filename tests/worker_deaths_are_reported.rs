@@ -24,6 +24,10 @@ enum End {
     Panic,
     PanicWithNumber,
     Signal(i32),
+    /// A page of a mapped file that somebody has cut off.
+    Bus,
+    /// A payload that panics when it is dropped.
+    PanicWithGrudge,
 }
 
 impl End {
@@ -51,11 +55,36 @@ impl End {
             }
             Self::Panic => panic!("the answer is {}", 42),
             Self::PanicWithNumber => std::panic::panic_any(17_u8),
+            Self::PanicWithGrudge => {
+                struct Grudge;
+                impl Drop for Grudge {
+                    fn drop(&mut self) {
+                        panic!("not even dropped in peace");
+                    }
+                }
+                std::panic::panic_any(Grudge);
+            }
+            Self::Bus => touch_what_was_cut_off(),
             Self::Signal(number) => {
                 nix::sys::signal::raise(number.try_into().unwrap()).unwrap();
             }
         }
     }
+}
+
+fn touch_what_was_cut_off() {
+    let path = std::env::temp_dir().join(format!("ndpool-cut.{}", std::process::id()));
+    let file =
+        std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    file.set_len(8192).unwrap();
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
+    // SAFETY: a new mapping, wherever there is room.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), 8192, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+    assert_ne!(start, libc::MAP_FAILED);
+    file.set_len(0).unwrap();
+    // SAFETY: there is none: the page is gone, and the process dies here.
+    black_box(unsafe { start.cast::<u8>().read_volatile() });
 }
 
 #[expect(unconditional_recursion, reason = "to overflow the stack")]
@@ -103,6 +132,20 @@ fn refuses(block: &Block, which: &[usize], mut x: ArrayViewMut1<i64>) -> Result<
     }
 }
 
+/// Fails with an error that panics when it is to be told.
+#[task]
+fn cannot_say_why() -> Result<u8, Unspeakable> {
+    Err(Unspeakable)
+}
+
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no words for it");
+    }
+}
+
 fn pool() -> Pool {
     Pool::builder().workers(2).stderr(Stderr::Keep).build().unwrap()
 }
@@ -143,6 +186,7 @@ fn deaths_by_the_tasks_own_doing() {
         (End::Abort, "SIGABRT"),
         (End::StackOverflow, "SIGABRT"),
         (End::DoublePanic, "SIGABRT"),
+        (End::Bus, "SIGBUS"),
         (End::Signal(libc::SIGFPE), "SIGFPE"),
         (End::Signal(libc::SIGILL), "SIGILL"),
     ] {
@@ -198,6 +242,11 @@ fn panics_are_told_with_text_place_and_backtrace_and_the_worker_lives() {
     let error = pool.run(alone(End::PanicWithNumber)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Panic);
     assert!(error.to_string().contains("not a string"), "{error}");
+    let error = pool.run(alone(End::PanicWithGrudge)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Panic);
+    let error = pool.run(cannot_say_why()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Panic);
+    assert!(error.to_string().contains("no words for it"), "{error}");
     assert_eq!(pool.worker_pids(), before);
     assert_eq!(pool.stats().workers_lost, 0);
 }

@@ -86,6 +86,8 @@ pub enum WorkerExit {
     TimedOut(Duration),
     /// The pool killed it because the job's deadline passed.
     PastDeadline,
+    /// The pool killed it because the job was cancelled and the block did not end within the grace that was left to it.
+    Cancelled(Duration),
     /// It had more memory to itself than [`memory_limit_per_worker`](crate::Builder::memory_limit_per_worker) allows.
     MemoryLimit {
         /// The limit.
@@ -124,6 +126,12 @@ impl fmt::Display for WorkerExit {
             }
             Self::TimedOut(limit) => write!(f, "was killed after the block timeout of {limit:?}"),
             Self::PastDeadline => f.write_str("was killed because the job's deadline passed"),
+            Self::Cancelled(grace) => {
+                write!(
+                    f,
+                    "was killed because its job was cancelled and its block went on for more than {grace:?}"
+                )
+            }
             Self::MemoryLimit { limit_bytes, found_bytes: Some(found) } => {
                 write!(
                     f,
@@ -225,6 +233,7 @@ impl Error {
                 "check the permissions of the file and of the directories above it"
             }
             io::ErrorKind::IsADirectory => "name a file, not a directory",
+            io::ErrorKind::FileTooLarge => "lift the limit on the size of files with `ulimit -f unlimited`",
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 "free space there, or choose another place"
             }
@@ -250,6 +259,12 @@ impl Error {
 
     pub(crate) fn with_death(mut self, death: Arc<Death>) -> Self {
         self.0.death = Some(death);
+        self
+    }
+
+    /// With the record of another error, if that has one.
+    pub(crate) fn with_death_of(mut self, other: &Self) -> Self {
+        self.0.death.clone_from(&other.0.death);
         self
     }
 

@@ -123,6 +123,10 @@
 //! tells how the last worker ended and which blocks were not applied, all others are applied, and the pool stays usable.
 //! Deaths from outside, such as `kill -9`, do not count as attempts.
 //!
+//! Every unexpected end leaves a [`Death`]: time, worker, process, signal or code, probable [cause](Cause) with its evidence (a
+//! stack overflow, out of memory, who sent the signal), block, arguments, arrays, last panic and last lines of stderr. It is in
+//! the error of the block ([`Error::death`]), in [`Pool::deaths`], and in a `tracing` event at level warn.
+//!
 //! ```
 //! use ndpool::ndarray::prelude::*;
 //! use ndpool::{Block, ErrorKind, Pool, task};
@@ -150,6 +154,12 @@
 //! # Ok::<(), ndpool::Error>(())
 //! ```
 //!
+//! What hangs is ended by a [`block_timeout`](Call::block_timeout), a [`deadline`](Call::deadline) or, once its job was
+//! cancelled, after a [grace](Builder::cancel_grace). What takes too much memory is ended by a limit on
+//! [each worker's own](Builder::memory_limit_per_worker), and workers that leak are
+//! [replaced between blocks](Builder::recycle_above). A result for which shared memory has no space fails its block, and only if
+//! no other block of the job could make room.
+//!
 //! When the supervisor dies, by whatever signal, its workers notice, remove its segments and end. If all processes die at
 //! the same instant, the next pool, [`reap`] or the command `ndpool reap` removes what is left.
 //!
@@ -157,7 +167,7 @@
 //!
 //! Everything returns [`Error`]: a [`kind`](Error::kind) to match on, a message that says what was found and wanted, a
 //! [`hint`](Error::hint) that says what to do, and for jobs [`failed_blocks`](Error::failed_blocks) and
-//! [`worker_exit`](Error::worker_exit). A task that returns `Err` or panics fails its block with the text, the worker lives,
+//! [`death`](Error::death). A task that returns `Err` or panics fails its block with the text, the worker lives,
 //! and the block is not tried again: the same arguments would give the same failure.
 //!
 //! # Same bits
@@ -265,7 +275,8 @@ pub use array::{
     Element, IntoRows, IntoRowsMut, MappedArray, NpyHeader, Rows, RowsMut, SharedArray, npy_header,
 };
 pub use error::{
-    Argument, Cause, Death, Error, ErrorKind, FailedBlocks, Fate, LostBlock, MappedRows, Result, Sender, WorkerExit,
+    Argument, Cause, Death, Error, ErrorKind, FailedBlocks, Fate, LostBlock, MappedRows, Result, Sender,
+    WorkerExit,
 };
 pub use ndpool_macros::{Merge, main, task, test};
 pub use pool::{Builder, Job, Map, Pool, Unordered};
@@ -279,7 +290,9 @@ pub use worker::init;
 /// What the code that the macros generate leans on.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::task::{ByDebug, ByName, Describer, Fallible, Registered, Shown, TaskVtable, View, Vtable};
+    pub use crate::task::{
+        ByDebug, ByName, ByType, Describer, Fallible, Registered, Shown, TaskVtable, View, Vtable,
+    };
     pub use crate::worker::init_in_test;
     pub use inventory;
 }

@@ -21,7 +21,8 @@ impl Cgroup {
     pub fn new(controller: &str) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let v1 = Path::new(ROOT).join(controller);
-        let enabled = std::fs::read_to_string(Path::new(ROOT).join("cgroup.subtree_control")).unwrap_or_default();
+        let enabled =
+            std::fs::read_to_string(Path::new(ROOT).join("cgroup.subtree_control")).unwrap_or_default();
         let (parent, is_v1) = if v1.join("cgroup.procs").exists() {
             (v1, true)
         } else if enabled.split_whitespace().any(|name| name == controller) {

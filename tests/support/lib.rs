@@ -12,6 +12,8 @@ mod gate;
 mod killer;
 /// What a pool left behind, or did not.
 mod leftovers;
+/// A memory limit of one's own.
+mod memory_group;
 /// Random numbers with a seed.
 mod random;
 /// Ending what hangs.
@@ -23,5 +25,6 @@ pub use container::{Container, become_user, play, skip};
 pub use gate::Gate;
 pub use killer::{Killer, kill, kill_group, stop};
 pub use leftovers::{Run, is_alive, processes_of, wait_until};
+pub use memory_group::MemoryGroup;
 pub use random::Random;
 pub use watchdog::{Watchdog, watchdog};

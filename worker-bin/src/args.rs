@@ -150,7 +150,7 @@ Examples:
   ndpool reduce x.npy --op dot --with y.npy
   ndpool reduce x.npy --op sum --workers 4 --repeat 10 --json
 
-JSON: op, axis, shape, value, seconds, bytes_per_second, workers, workers_lost, blocks_redone. The value \
+JSON: op, axis, shape, value, seconds, bytes_per_second, workers, workers_lost, blocks_redone, deaths. The value \
 is a number or nested lists, shape its shape; of describe, histogram and unique_counts both are objects \
 with a member for each part.";
 

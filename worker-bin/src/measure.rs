@@ -1,14 +1,20 @@
 //! Loading, running as often as asked, timing.
 
+use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use ndpool::Pool;
 use ndpool::ops::dynamic::{AnyArray, Op, Options, Runner, Values};
+
+use ndpool::{Death, Pool};
 
 use crate::args::RunArgs;
 use crate::failure::Failure;
 use crate::progress::Bar;
+
+/// Deaths that are told in full.
+const SHOWN_DEATHS: usize = 5;
 
 /// What is to be run.
 #[derive(Debug)]
@@ -31,6 +37,8 @@ pub struct Measured {
     pub n_workers: usize,
     pub workers_lost: u64,
     pub blocks_redone: u64,
+    /// How workers died, the last ones if they are many.
+    pub deaths: Vec<Arc<Death>>,
     /// Median over the runs, without loading.
     pub seconds: f64,
     /// Bytes of the arrays that were read.
@@ -68,14 +76,37 @@ pub fn measure(work: &Work<'_>, args: &RunArgs) -> Result<Measured, Failure> {
         builder = builder.workers(n.get());
     }
     let pool = builder.build()?;
+    let measured = measure_on(&pool, work, args, &bar);
+    drop(bar);
+    // Whether it ended well or not.
+    report_deaths(&pool.deaths(), pool.stats().workers_lost);
+    measured
+}
+
+/// Tells on stderr how workers died, if any did.
+fn report_deaths(deaths: &[Arc<Death>], n_lost: u64) {
+    let shown = &deaths[deaths.len().saturating_sub(SHOWN_DEATHS)..];
+    let mut text = String::new();
+    let n_more = n_lost.saturating_sub(shown.len() as u64);
+    if n_more > 0 {
+        text += &format!("{n_more} workers died before these:\n");
+    }
+    for death in shown {
+        text += &format!("{death}\n");
+    }
+    // If stderr is gone, there is nobody to tell.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn measure_on(pool: &Pool, work: &Work<'_>, args: &RunArgs, bar: &Bar) -> Result<Measured, Failure> {
     let load = |path: &Path| {
         bar.begin(format!("loading {}", path.display()));
-        AnyArray::load_npy(&pool, path)
+        AnyArray::load_npy(pool, path)
     };
     let x = load(work.file)?;
     let y = work.with.map(load).transpose()?;
 
-    let mut runner = Runner::new(&pool).on_progress(bar.reporter());
+    let mut runner = Runner::new(pool).on_progress(bar.reporter());
     if let Some(n) = work.attempts {
         runner = runner.attempts(n);
     }
@@ -105,6 +136,7 @@ pub fn measure(work: &Work<'_>, args: &RunArgs) -> Result<Measured, Failure> {
         n_workers: pool.n_workers(),
         workers_lost: stats.workers_lost,
         blocks_redone: stats.blocks_redone,
+        deaths: pool.deaths(),
         seconds: median(seconds),
         n_bytes: x.len_bytes() + y.map_or(0, |y| y.len_bytes()),
     })

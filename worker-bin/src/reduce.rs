@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ndpool::Death;
 use ndpool::ops::dynamic::Values;
 use serde::Serialize;
 
@@ -24,6 +25,7 @@ struct Report<'a> {
     workers: usize,
     workers_lost: u64,
     blocks_redone: u64,
+    deaths: Vec<&'a Death>,
 }
 
 pub fn run(args: &ReduceArgs) -> Result<(), Failure> {
@@ -53,6 +55,7 @@ pub fn run(args: &ReduceArgs) -> Result<(), Failure> {
             workers: measured.n_workers,
             workers_lost: measured.workers_lost,
             blocks_redone: measured.blocks_redone,
+            deaths: measured.deaths.iter().map(|death| &**death).collect(),
         });
     }
     let mut table = Table::new();

@@ -94,6 +94,7 @@ fn reduce_has_its_members() {
         "axis",
         "blocks_redone",
         "bytes_per_second",
+        "deaths",
         "op",
         "seconds",
         "shape",

@@ -177,7 +177,7 @@ impl Expansion {
                 let value = |ty: TokenStream| {
                     // Which `show` it is depends on whether the type has a `Debug`.
                     quote_spanned! {Span::mixed_site()=>
-                        describer.value(#name, |bytes| (&#krate::__private::Shown::<#ty>::NEW).show(bytes));
+                        describer.value(#name, |bytes| (&&#krate::__private::Shown::<#ty>::NEW).show(bytes));
                     }
                 };
                 match &param.kind {
@@ -194,7 +194,7 @@ impl Expansion {
         quote_spanned! {Span::mixed_site()=>
             fn describe(describer: &mut #krate::__private::Describer<'_>) {
                 #[allow(unused_imports)]
-                use #krate::__private::{ByDebug as _, ByName as _};
+                use #krate::__private::{ByDebug as _, ByName as _, ByType as _};
                 #(#lines)*
             }
         }
@@ -530,10 +530,10 @@ mod tests {
         assert_has(
             &text,
             quote! {
-                describer.value("a", |bytes| (&::ndpool::__private::Shown::<f64>::NEW).show(bytes));
+                describer.value("a", |bytes| (&&::ndpool::__private::Shown::<f64>::NEW).show(bytes));
                 describer.array("x");
                 describer.value("s", |bytes|
-                    (&::ndpool::__private::Shown::<<str as ::std::borrow::ToOwned>::Owned>::NEW).show(bytes));
+                    (&&::ndpool::__private::Shown::<<str as ::std::borrow::ToOwned>::Owned>::NEW).show(bytes));
                 describer.array("y");
             },
         );

@@ -9,8 +9,8 @@ use ndarray::{ArrayView, Dimension};
 use super::element::Element;
 use crate::error::{Error, Result};
 use crate::segment::write_header;
-use crate::sys::{host, kill_point};
 use crate::sys::view::bytes_of;
+use crate::sys::{host, kill_point, space};
 
 /// NumPy starts data at a multiple of this.
 const ALIGN_BYTES: usize = 64;
@@ -29,6 +29,10 @@ fn save<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> io
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
     };
+    // The kernel answers a write beyond it with a signal that ends the program.
+    if space::file_size_limit().is_some_and(|limit| len_bytes(&array) > limit) {
+        return Err(io::Error::from_raw_os_error(libc::EFBIG));
+    }
     let temporary = directory.join(format!(".{}.{:016x}.tmp", name.to_string_lossy(), host::random_u64()?));
     let guard = Temporary(&temporary);
     let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
@@ -44,6 +48,12 @@ fn save<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> io
     kill_point!("save.renamed");
     std::mem::forget(guard);
     File::open(&directory)?.sync_all()
+}
+
+/// Length of the file to be.
+fn len_bytes<T: Element, D: Dimension>(array: &ArrayView<'_, T, D>) -> u64 {
+    let header = write_header(T::DTYPE, array.shape(), ALIGN_BYTES);
+    (header.len() + array.len() * size_of::<T>()) as u64
 }
 
 fn write<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, file: &File) -> io::Result<()> {

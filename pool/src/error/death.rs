@@ -96,6 +96,8 @@ pub enum Cause {
     BlockTimeout,
     /// The job's deadline passed, and the pool killed it.
     Deadline,
+    /// The job was cancelled, its block did not end within the grace, and the pool killed it.
+    Cancelled,
     /// A signal came from another process, or from one that the kernel does not name.
     Killed {
         /// Who sent it, where the kernel tells.
@@ -153,6 +155,7 @@ impl fmt::Display for Cause {
             Self::Abort => "abort",
             Self::BlockTimeout => "block timeout",
             Self::Deadline => "deadline of the job",
+            Self::Cancelled => "cancelled",
             Self::Killed { by: None } => "killed from outside",
             Self::Killed { by: Some(sender) } => return write!(f, "killed by {sender}"),
             Self::Signal => "a signal to itself",

@@ -35,7 +35,11 @@ pub(crate) struct JobHeader {
     slot_bytes: AtomicU64,
     /// Not zero once the job was cancelled; a hint for tasks that ask.
     cancelled: AtomicU64,
-    unused: [AtomicU64; 2],
+    /// Blocks of the job that workers may hold at a time; zero for no limit. Written by workers that found no space for a
+    /// result, and by the supervisor when space has come back.
+    window: AtomicU64,
+    /// Blocks that were given back or swept so far: bumped before each of their words is free.
+    n_freed: AtomicU64,
 }
 
 crate::sys::cells::declare_cells! { JobHeader: 64 }
@@ -130,6 +134,36 @@ impl Arena {
         self.header().cancelled.store(1, Ordering::Relaxed);
     }
 
+    /// Blocks that workers may hold at a time, if space for results is short; a hint.
+    pub(crate) fn window(&self) -> Option<usize> {
+        let window = self.header().window.load(Ordering::Relaxed) as usize;
+        (window != 0).then_some(window)
+    }
+
+    /// Lets workers hold no more blocks at a time than this.
+    pub(crate) fn narrow(&self, n_blocks: usize) {
+        let narrower = |window| (window == 0 || window > n_blocks as u64).then_some(n_blocks as u64);
+        // An error means that it is as narrow already.
+        let _ = self.header().window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, narrower);
+    }
+
+    /// Lets workers hold as many blocks as they like; whether they could not.
+    pub(crate) fn widen(&self) -> bool {
+        self.header().window.swap(0, Ordering::Relaxed) != 0
+    }
+
+    /// How often a block of the job has become free again; read before an attempt to find out whether somebody who had taken
+    /// space for a result has let it go meanwhile.
+    pub(crate) fn n_freed(&self) -> u64 {
+        self.header().n_freed.load(Ordering::Acquire)
+    }
+
+    /// A block is about to become free again, and what it had spilled was given back.
+    pub(crate) fn note_freed(&self) {
+        // Before the word, whose change releases: who sees that the block is not held any more sees this.
+        self.header().n_freed.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Writes everything that workers read of a job. The words are not touched.
     ///
     /// # Panics
@@ -146,6 +180,8 @@ impl Arena {
         header.table_len.store(plan.table_len as u64, Ordering::Relaxed);
         header.slot_bytes.store(plan.slot_bytes as u64, Ordering::Relaxed);
         header.cancelled.store(0, Ordering::Relaxed);
+        header.window.store(0, Ordering::Relaxed);
+        header.n_freed.store(0, Ordering::Relaxed);
         header.n_blocks.store(plan.n_blocks as u64, Ordering::Release);
         let start = self.data_start();
         self.mapping.write_bytes(start, descriptor);
@@ -223,6 +259,14 @@ impl Arena {
         self.mapping.write_bytes(at, &header);
     }
 
+    /// Whether a block of job `sequence` that is not *done* was run and given back.
+    pub(crate) fn was_given_back(&self, plan: &Plan, block: usize, sequence: u64) -> bool {
+        let mut bytes = Vec::new();
+        // Slots are not cleared between jobs: the sequence tells whose this is.
+        matches!(self.read_slot(plan, block, &mut bytes), Ok((SlotKind::GivenBack, Place::Inline)))
+            && bytes == sequence.to_le_bytes()
+    }
+
     /// Reads the slot of a block whose word is terminal.
     ///
     /// # Errors
@@ -286,6 +330,8 @@ pub(crate) enum SlotKind {
     Value = 1,
     /// A serialised [`Failure`](crate::task::Failure).
     Failure = 2,
+    /// The sequence of the job: the task ran, there was no space for its result, and the block was given back.
+    GivenBack = 3,
 }
 
 impl SlotKind {
@@ -293,6 +339,7 @@ impl SlotKind {
         match bits {
             1 => Some(Self::Value),
             2 => Some(Self::Failure),
+            3 => Some(Self::GivenBack),
             _ => None,
         }
     }

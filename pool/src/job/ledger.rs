@@ -75,6 +75,16 @@ impl<'a> Ledger<'a> {
             .map_err(BlockWord::from_bits)
     }
 
+    /// Blocks that workers hold: a look at every word, and a hint by the time it is over.
+    pub(crate) fn n_held(&self) -> usize {
+        let is_held = |block: &usize| {
+            let word = self.load(*block);
+            let holds = matches!(word.state(), State::Claimed | State::Staged | State::Condemned);
+            holds && word.is_of(self.sequence)
+        };
+        (0..self.words.len()).filter(is_held).count()
+    }
+
     /// Cancels every block that is still free; returns how many.
     pub(crate) fn cancel(&self) -> usize {
         let mut n_cancelled = 0;

@@ -23,3 +23,7 @@ pub(crate) mod board;
 
 /// Waking and sleeping.
 pub(crate) mod doorbell;
+
+/// Words that no actor writes.
+#[cfg(test)]
+mod hostile;

@@ -17,6 +17,8 @@ use std::time::Duration;
 const DEFAULT_IDLE_SPIN: Duration = Duration::from_micros(20);
 const DEFAULT_START_DEADLINE: Duration = Duration::from_secs(30);
 const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
+/// Long beside a block, short beside the patience of somebody who has cancelled.
+const DEFAULT_CANCEL_GRACE: Duration = Duration::from_secs(10);
 
 /// Makes a [`Pool`].
 ///
@@ -44,6 +46,7 @@ pub struct Builder {
     backing: Backing,
     start_deadline: Duration,
     shutdown_grace: Duration,
+    cancel_grace: Duration,
     idle_spin: Duration,
     max_tasks_per_worker: Option<u64>,
     memory_limit_per_worker: Option<u64>,
@@ -65,6 +68,7 @@ impl Builder {
             backing: Backing::Auto,
             start_deadline: DEFAULT_START_DEADLINE,
             shutdown_grace: DEFAULT_SHUTDOWN_GRACE,
+            cancel_grace: DEFAULT_CANCEL_GRACE,
             idle_spin: DEFAULT_IDLE_SPIN,
             max_tasks_per_worker: None,
             memory_limit_per_worker: None,
@@ -110,6 +114,17 @@ impl Builder {
     /// default.
     pub fn shutdown_grace(mut self, limit: Duration) -> Self {
         self.shutdown_grace = limit;
+        self
+    }
+
+    /// How long blocks that run may take to end when their job is cancelled, by [`Job::cancel`](crate::Job::cancel), by
+    /// dropping its handle or by a panic of its caller; 10 s by default.
+    ///
+    /// A task is told by [`Block::is_cancelled`](crate::Block::is_cancelled), and a block that ends in time is applied. One that
+    /// does not has its worker killed and is not applied; it is not counted as an attempt, and blocks of other jobs go on.
+    /// [`Call::cancel_grace`](crate::Call::cancel_grace) says otherwise for one call; `Duration::MAX` waits for ever.
+    pub fn cancel_grace(mut self, limit: Duration) -> Self {
+        self.cancel_grace = limit;
         self
     }
 
@@ -189,7 +204,8 @@ impl Builder {
     }
 
     /// Runs everything on the caller's thread in this process, without workers: for debuggers and unit tests.
-    /// Results have the same bits. What would kill a worker kills the program.
+    /// Results have the same bits. What would kill a worker kills the program, and nothing ends what takes too long or too
+    /// much: time limits and limits on workers have no effect.
     pub fn in_process(mut self) -> Self {
         self.is_in_process = true;
         self
@@ -276,6 +292,7 @@ impl Builder {
             start_deadline: self.start_deadline,
             idle_spin: self.idle_spin,
             shutdown_grace: self.shutdown_grace,
+            cancel_grace: self.cancel_grace,
             max_tasks_per_worker: self.max_tasks_per_worker,
             memory_limit: self.memory_limit_per_worker,
             recycle_above: self.recycle_above,

@@ -129,7 +129,9 @@ impl Pool {
         let (spec, collect, on_progress) = call.into_parts()?;
         match &self.engine {
             Engine::Workers(core) => Job::start(core, spec, collect, on_progress, false)?.join(),
-            Engine::InProcess { run, faults, .. } => in_process::run(run, faults.as_ref(), spec, collect),
+            Engine::InProcess { run, faults, .. } => {
+                in_process::run(run, faults.as_ref(), spec, collect, on_progress)
+            }
         }
     }
 
@@ -146,7 +148,7 @@ impl Pool {
         match &self.engine {
             Engine::Workers(core) => Job::start(core, spec, collect, on_progress, true),
             Engine::InProcess { run, faults, .. } => {
-                Ok(Job::ended(in_process::run(run, faults.as_ref(), spec, collect)))
+                Ok(Job::ended(in_process::run(run, faults.as_ref(), spec, collect, on_progress)))
             }
         }
     }

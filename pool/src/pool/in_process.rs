@@ -7,7 +7,8 @@ use crate::job::descriptor::{ArraySpec, Mode};
 use crate::segment::Run;
 use crate::supervisor::failure_error;
 use crate::task::{
-    Args, Block, BlockArray, CallSpec, Collect, Collected, Failure, Outcome, ResolvedArray, States, Values,
+    Args, Block, BlockArray, CallSpec, Collect, Collected, Failure, OnProgress, Outcome, Progress,
+    ResolvedArray, States, Values,
 };
 use crate::worker::{install_hook_in_process, run_task};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(super) fn run<R>(
     faults: Option<&Faults>,
     spec: CallSpec,
     collect: Collect<'_, R>,
+    mut on_progress: Option<OnProgress<'_>>,
 ) -> Result<R> {
     let grid = spec.grid()?;
     let label = spec.label().to_string();
@@ -68,6 +70,9 @@ pub(super) fn run<R>(
                 set.push(block..block + 1);
                 first_failure.get_or_insert((block, failure));
             }
+        }
+        if let Some(tell) = &mut on_progress {
+            tell(Progress { blocks_done: block + 1, n_blocks: grid.n_blocks() });
         }
     }
     if let Some((block, failure)) = first_failure {

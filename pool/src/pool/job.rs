@@ -131,7 +131,8 @@ impl<'a, R: 'a> Job<'a, R> {
     }
 
     /// Cancels the job: blocks that no worker has begun are not run. Those that were begun are applied in full or
-    /// not at all; the error of [`Job::join`] says which.
+    /// not at all; the error of [`Job::join`] says which. What does not end by itself is ended after the
+    /// [grace](crate::Builder::cancel_grace).
     pub fn cancel(&self) {
         if let Some(JobState::Running { core, record, .. }) = &self.state {
             core.cancel(record, cancelled());

@@ -171,9 +171,10 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
                 let job = Job::start(core, spec, collect, on_progress, true)?;
                 Ok(Flight::Job { index, job })
             }
-            Engine::InProcess { run, faults, .. } => {
-                Ok(Flight::Ready { index, result: in_process::run(run, faults.as_ref(), spec, collect) })
-            }
+            Engine::InProcess { run, faults, .. } => Ok(Flight::Ready {
+                index,
+                result: in_process::run(run, faults.as_ref(), spec, collect, on_progress),
+            }),
         });
         result.unwrap_or_else(|error| Flight::Ready { index, result: Err(error) })
     }

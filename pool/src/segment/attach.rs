@@ -105,11 +105,15 @@ pub(crate) fn attach(locator: &Locator, access: Access) -> Result<Attachment> {
     let map = || match access {
         Access::Read | Access::Stage => Mapping::read_only(&file, len),
         Access::Write => {
-            let mapping = Mapping::read_write(&file, len)?;
-            mapping.forbid(0, PAGE_BYTES)?;
-            if locator.kind == Some(Kind::Npy) {
+            // The page before the data is forbidden, and the one behind: the control page of an array, or one more.
+            let mapping = if locator.kind == Some(Kind::Npy) {
+                let mapping = Mapping::read_write(&file, len)?;
                 mapping.forbid(len - PAGE_BYTES, PAGE_BYTES)?;
-            }
+                mapping
+            } else {
+                Mapping::read_write_before_guard(&file, len)?
+            };
+            mapping.forbid(0, PAGE_BYTES)?;
             Ok(mapping)
         }
     };

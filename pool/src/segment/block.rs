@@ -22,8 +22,8 @@ use super::storage::Storage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicUsize, Ordering};
-use crate::sys::{kill_point, shm};
 use crate::sys::view::checked_len_bytes;
+use crate::sys::{kill_point, shm};
 
 /// Recycled memory is zeroed by several threads from this size on, in pieces of it.
 const ZERO_BYTES: usize = 4 << 20;

@@ -13,11 +13,13 @@
 //!
 //! Waiting and taking are two steps. Nobody slips in between: the waiter holds the borrow (shared to read, exclusive to
 //! write), and new leases come only from borrows.
+//!
+//! This file depends on `sys::primitive` alone, so that the model checker can take it as it is.
 
 use std::ops::Range;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
-use crate::sys::primitive::{AtomicUsize, Ordering};
+use crate::sys::primitive::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
 /// The leases on one segment.
 #[derive(Debug, Default)]

@@ -108,6 +108,11 @@ impl Manifest {
         Ok(())
     }
 
+    /// The sockets that were noted.
+    pub(super) fn sockets(&self) -> &[PathBuf] {
+        &self.contents.sockets
+    }
+
     /// Writes the lines of the sockets anew. The lines before them stay as they are, so that whoever reads a manifest whose
     /// writer died in between finds all directories; a path that is cut is no socket's.
     fn forget_gone_sockets(&mut self) -> io::Result<()> {

@@ -244,10 +244,13 @@ enum Outcome {
 /// Reaps one run in one directory, unless someone holds its lock.
 fn reap_run(directory: &Path, run: RunId) -> io::Result<Outcome> {
     let manifest_path = path_in(directory, run);
+    // Before the manifest is looked for: whatever is there without one now, was there without one. What is listed later may belong
+    // to a run that has published its manifest in between.
+    let listed = Files::of_directory(directory, Some(run))?;
     let file = match open_own(&manifest_path, true) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            unlink_segments(directory, run)?;
+            unlink_listed(directory, listed)?;
             return Ok(Outcome::Reaped);
         }
         Err(error) => return Err(error),
@@ -294,8 +297,13 @@ fn reap_run_flat(directory: &Path, run: RunId) -> io::Result<Outcome> {
     Ok(Outcome::Reaped)
 }
 
+/// Unlinks all segments of a run that is dead, or that ends.
 pub(super) fn unlink_segments(directory: &Path, run: RunId) -> io::Result<()> {
-    for name in Files::of_directory(directory, Some(run))?.0.into_keys() {
+    unlink_listed(directory, Files::of_directory(directory, Some(run))?)
+}
+
+fn unlink_listed(directory: &Path, listed: Files) -> io::Result<()> {
+    for name in listed.0.into_keys() {
         let path = directory.join(name.to_string());
         match name.role {
             Role::Segment(_) => {
@@ -317,7 +325,7 @@ pub(super) fn unlink_segments(directory: &Path, run: RunId) -> io::Result<()> {
 }
 
 /// Removes the socket of a handshake, and its directory if that was made for it alone.
-fn remove_socket(path: &Path) {
+pub(super) fn remove_socket(path: &Path) {
     let is_socket =
         |found: fs::Metadata| found.file_type().is_socket() && found.uid() == host::effective_uid();
     if path.symlink_metadata().is_ok_and(is_socket) {
@@ -381,5 +389,25 @@ impl Files {
         let mut runs: Vec<RunId> = self.0.keys().map(|name| name.run).collect();
         runs.dedup();
         runs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::scratch_directory;
+
+    #[test]
+    fn a_segment_that_came_after_the_listing_is_left_alone() {
+        let directory = scratch_directory("late-segment");
+        let run = RunId::new(9);
+        let [early, late] = [1, 2].map(|n| directory.join(Name::new(run, Role::Segment(n)).to_string()));
+        fs::write(&early, "").unwrap();
+        let listed = Files::of_directory(&directory, Some(run)).unwrap();
+        // Its run has published a manifest after the listing, or it could not be there.
+        fs::write(&late, "").unwrap();
+        unlink_listed(&directory, listed).unwrap();
+        assert!(!early.exists() && late.exists());
+        fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Run {
     shelf: Mutex<Shelf>,
     /// Home first. Dropped from the back, so that home, which names the others, goes last.
     manifests: Mutex<Vec<Manifest>>,
+    /// Set under the lock of `manifests`, once nothing is to be made any more.
+    has_ended: std::sync::atomic::AtomicBool,
 }
 
 impl Run {
@@ -92,6 +94,7 @@ impl Run {
             live_bytes: AtomicUsize::new(0),
             shelf: Mutex::default(),
             manifests: Mutex::new(manifests),
+            has_ended: false.into(),
         });
         exit::at_exit(remove_forgotten);
         let mut alive = ALIVE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,17 +119,31 @@ impl Run {
         !fork::is_forked(self.owner)
     }
 
-    /// Notes a socket that is to be removed when the run dies. Without any place for a manifest, or any room in it, this does
-    /// nothing: the worker removes the socket, unless it dies with this process.
-    pub(crate) fn record_socket(&self, path: &Path) -> Result<()> {
-        match self.manifests().first_mut().map(|home| home.record_socket(path)) {
-            None | Some(Ok(())) => Ok(()),
-            Some(Err(error)) if is_full(&error) => {
-                tracing::warn!(%error, "cannot note the socket of a worker");
-                Ok(())
-            }
-            Some(Err(error)) => Err(Error::io("cannot write to the manifest", error)),
+    /// Makes a socket, and notes it as one that is to be removed when the run dies. Without any place for a manifest, or
+    /// any room in it, it is only made.
+    ///
+    /// One step for whoever ends the run meanwhile: either there is no socket yet, and none will be, or it is noted.
+    ///
+    /// # Errors
+    ///
+    /// That of `make`; or that the run has ended, because the process is about to.
+    pub(crate) fn make_socket<T>(
+        &self,
+        make: impl FnOnce() -> Result<T>,
+        path_of: impl FnOnce(&T) -> &Path,
+    ) -> Result<T> {
+        let mut manifests = self.manifests();
+        if self.has_ended.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Shutdown, "the program is ending"));
         }
+        let socket = make()?;
+        match manifests.first_mut().map(|home| home.record_socket(path_of(&socket))) {
+            None | Some(Ok(())) => {}
+            // The worker removes the socket, unless it dies with this process.
+            Some(Err(error)) if is_full(&error) => tracing::warn!(%error, "cannot note the socket of a worker"),
+            Some(Err(error)) => return Err(Error::io("cannot write to the manifest", error)),
+        }
+        Ok(socket)
     }
 
     /// Unlinks everything of the run, though segments may be in use: the process is about to end.
@@ -135,11 +152,17 @@ impl Run {
             return;
         }
         kill_point!("run.remove_all.begin");
-        let manifests = std::mem::take(&mut *self.manifests());
+        let manifests = {
+            let mut manifests = self.manifests();
+            // Other threads go on until the process is gone: they must make no more sockets.
+            self.has_ended.store(true, Ordering::Relaxed);
+            std::mem::take(&mut *manifests)
+        };
         // Home last: it names the others. What cannot be removed here, the workers or the next pool reap.
         for manifest in manifests.into_iter().rev() {
             let _ = super::reap::unlink_segments(manifest.directory(), self.id);
             kill_point!("run.remove_all.unlinked");
+            manifest.sockets().iter().for_each(|socket| super::reap::remove_socket(socket));
             manifest.remove();
         }
         kill_point!("run.remove_all.done");

@@ -47,8 +47,8 @@ struct Actor<'c> {
     last_error: Option<Error>,
     /// How the process of the last start ended, if it did so by itself.
     last_exit: Option<WorkerExit>,
-    /// Whether the last start came as far as a process that was buried.
-    has_buried: bool,
+    /// The record of the end that the last start came to.
+    last_death: Option<Arc<Death>>,
 }
 
 /// How a process came to be buried.
@@ -71,7 +71,7 @@ pub(super) fn run(core: &Arc<Core>, index: usize) {
         process: None,
         last_error: None,
         last_exit: None,
-        has_buried: false,
+        last_death: None,
     };
     let mut life = Lifecycle::new();
     let mut event = Event::Begin;
@@ -97,7 +97,7 @@ impl Actor<'_> {
         if self.is_closing() && self.process.is_none() {
             return Event::ShutDown;
         }
-        self.has_buried = false;
+        self.last_death = None;
         match self.try_start() {
             Ok(event) => event,
             Err(error) => {
@@ -106,11 +106,14 @@ impl Actor<'_> {
                     self.last_exit = self.bury(End::FailedStart(what)).map(|death| death.exit.clone());
                 } else if self.process.is_some() {
                     self.kill_and_bury(End::FailedStart(what));
-                } else if !self.has_buried {
+                } else if self.last_death.is_none() {
                     self.never_started(what);
                 }
                 let is_final = matches!(error.kind(), ErrorKind::BuildMismatch | ErrorKind::DuplicateTask);
-                self.last_error = Some(error);
+                self.last_error = Some(match self.last_death.clone() {
+                    Some(death) => error.with_death(death),
+                    None => error,
+                });
                 match self.last_exit.take() {
                     _ if is_final => Event::Refused,
                     Some(WorkerExit::Signal { number: libc::SIGKILL | libc::SIGTERM, .. }) => Event::Killed,
@@ -121,9 +124,7 @@ impl Actor<'_> {
     }
 
     fn try_start(&mut self) -> Result<Event> {
-        let run = &self.core.run;
-        let mut reception =
-            Reception::open(Arc::clone(&self.slot.wakeup), |socket| run.record_socket(socket))?;
+        let mut reception = Reception::open(&self.core.run, Arc::clone(&self.slot.wakeup))?;
         kill_point!("start.socket_open");
         let started = self.start_process(&reception);
         let hello = match started {
@@ -297,7 +298,7 @@ impl Actor<'_> {
                 if death.exit == WorkerExit::Code(EXIT_CANNOT_SERVE) && death.n_begun == 0 {
                     let mut message = format!("worker {} {} before its first block", self.index, death.exit);
                     append_lines(&mut message, &death.stderr);
-                    self.last_error = Some(Error::new(ErrorKind::Start, message));
+                    self.last_error = Some(Error::new(ErrorKind::Start, message).with_death(death));
                     return Event::Failed;
                 }
                 return Event::Ended;
@@ -358,7 +359,6 @@ impl Actor<'_> {
     /// The record of the end; `None` if there was no process.
     fn bury(&mut self, end: End) -> Option<Arc<Death>> {
         let mut process = self.process.take()?;
-        self.has_buried = true;
         let (ended, peak) = process.handle.bury();
         kill_point!("bury.waited");
         let stderr = process.lines.finish();
@@ -396,6 +396,7 @@ impl Actor<'_> {
             self.core.record_death(&death);
         }
         sweep::sweep(self.core, self.index, &death);
+        self.last_death = Some(Arc::clone(&death));
         Some(death)
     }
 
@@ -403,7 +404,7 @@ impl Actor<'_> {
     fn memory_evidence(&self, process: &Process, exit: &WorkerExit) -> Vec<String> {
         let n_pending = self.core.n_unburied_but(self.index);
         let mut kills = self.core.kills.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(exit, WorkerExit::Signal { number: libc::SIGKILL, .. }) {
+        if !matches!(exit, WorkerExit::Signal { number: libc::SIGKILL, .. } | WorkerExit::Unknown) {
             kills.note(&process.kill_counters, n_pending);
             return Vec::new();
         }
@@ -433,7 +434,9 @@ impl Actor<'_> {
             memory: Vec::new(),
             peak_resident_bytes: None,
         };
-        self.core.record_death(&postmortem::examine(self.core, self.index, remains));
+        let death = postmortem::examine(self.core, self.index, remains);
+        self.core.record_death(&death);
+        self.last_death = Some(death);
     }
 
     /// Leaves the slot empty, and says why, until a job makes another try worth while.

@@ -29,7 +29,11 @@ pub(super) struct Facts<'f> {
 impl Facts<'_> {
     /// Why the worker said that it ends.
     fn own_words(&self) -> String {
-        if self.last_words.is_empty() { "it did not say why".into() } else { format!("it said: {}", self.last_words) }
+        if self.last_words.is_empty() {
+            "it did not say why".into()
+        } else {
+            format!("it said: {}", self.last_words)
+        }
     }
 }
 
@@ -49,6 +53,10 @@ pub(super) fn diagnose(facts: &Facts<'_>) -> (Cause, Vec<String>) {
             evidence.push("the pool killed it: the job was over its deadline".into());
             Cause::Deadline
         }
+        WorkerExit::Cancelled(grace) => {
+            evidence.push(format!("the pool killed it: its job was cancelled, and its block went on for more than {grace:?}"));
+            Cause::Cancelled
+        }
         WorkerExit::MemoryLimit { limit_bytes, found_bytes } => {
             evidence.push(match found_bytes {
                 Some(found) => format!("the pool killed it: {found} bytes of memory of its own, {limit_bytes} allowed"),
@@ -64,6 +72,10 @@ pub(super) fn diagnose(facts: &Facts<'_>) -> (Cause, Vec<String>) {
             match (facts.farewell, facts.signal) {
                 (Some(_), _) => of_code(facts, crate::control::EXIT_CANNOT_SERVE, &mut evidence),
                 (None, Some(signal)) => of_signal(facts, signal.number, &mut evidence),
+                (None, None) if !facts.memory.is_empty() => {
+                    evidence.extend(facts.memory.iter().cloned());
+                    Cause::OutOfMemory
+                }
                 (None, None) if facts.failed_start.is_some() => Cause::DidNotStart,
                 (None, None) => Cause::Unknown,
             }
@@ -100,7 +112,9 @@ fn of_code(facts: &Facts<'_>, code: i32, evidence: &mut Vec<String>) -> Cause {
     evidence.push(if facts.is_in_task {
         format!("the task, or something that it called, ended the process with exit({code})")
     } else {
-        format!("exit({code}) while no task was running: by a thread that a task had started, or by a destructor")
+        format!(
+            "exit({code}) while no task was running: by a thread that a task had started, or by a destructor"
+        )
     });
     Cause::Exit
 }
@@ -138,17 +152,24 @@ fn of_signal(facts: &Facts<'_>, number: i32, evidence: &mut Vec<String>) -> Caus
     let at = note.map(|note| format!(" at address {:#x}", note.address)).unwrap_or_default();
     match number {
         libc::SIGSEGV if note.is_some_and(|note| note.is_near_stack()) => {
-            evidence.push(format!("{name}{at}, next to the stack pointer {:#x}", note.map_or(0, |note| note.stack)));
+            evidence.push(format!(
+                "{name}{at}, next to the stack pointer {:#x}",
+                note.map_or(0, |note| note.stack)
+            ));
             Cause::StackOverflow
         }
         libc::SIGSEGV => {
             evidence.push(match note {
-                Some(note) if note.code == SI_KERNEL => format!("{name}: an address that no process can have"),
+                Some(note) if note.code == SI_KERNEL => {
+                    format!("{name}: an address that no process can have")
+                }
                 Some(note) if note.address < 4096 => format!("{name}{at}: a null pointer"),
                 Some(_) => format!("{name}{at}"),
                 // The handler is there from before the first block on.
                 None if facts.n_begun > 0 => {
-                    format!("{name}; no handler came to run, as when a thread of native code overflows its stack")
+                    format!(
+                        "{name}; no handler came to run, as when a thread of native code overflows its stack"
+                    )
                 }
                 None => name,
             });
@@ -192,9 +213,7 @@ fn of_signal(facts: &Facts<'_>, number: i32, evidence: &mut Vec<String>) -> Caus
                 evidence.extend(facts.memory.iter().cloned());
                 return Cause::OutOfMemory;
             }
-            if facts.failed_start.is_none() || evidence.is_empty() {
-                evidence.push("the kernel tells nobody who sends SIGKILL; no sign that memory ran out".into());
-            }
+            evidence.push("the kernel tells nobody who sends SIGKILL; no sign that memory ran out".into());
             Cause::Killed { by: None }
         }
         _ => {
@@ -293,8 +312,13 @@ mod tests {
         check(signal(libc::SIGTERM), &|f| f.memory = memory, Cause::Killed { by: None });
         check(signal(libc::SIGTERM), &|f| f.signal = Some(note(libc::SIGTERM, 0, 0)), killed(0));
         check(signal(libc::SIGTERM), &|f| f.signal = Some(note(libc::SIGTERM, 0, 9)), killed(9));
-        check(signal(libc::SIGTERM), &|f| f.signal = Some(note(libc::SIGHUP, 0, 9)), Cause::Killed { by: None });
-        check(signal(libc::SIGKILL), &|f| f.farewell = Some(Farewell::SupervisorLost), Cause::SupervisorLost);
+        check(
+            signal(libc::SIGTERM),
+            &|f| f.signal = Some(note(libc::SIGHUP, 0, 9)),
+            Cause::Killed { by: None },
+        );
+        let lost = |f: &mut Facts<'_>| f.farewell = Some(Farewell::SupervisorLost);
+        check(signal(libc::SIGKILL), &lost, Cause::SupervisorLost);
         check(signal(64), &|_| {}, Cause::Killed { by: None });
         check(WorkerExit::Code(0), &|_| {}, Cause::Exit);
         check(WorkerExit::Code(0), &|f| f.is_in_task = false, Cause::Exit);
@@ -306,9 +330,11 @@ mod tests {
         check(WorkerExit::Code(101), &|f| f.failed_start = Some("it ended"), Cause::DidNotStart);
         check(WorkerExit::NeverStarted, &|f| f.failed_start = Some("no such file"), Cause::DidNotStart);
         check(WorkerExit::Unknown, &|_| {}, Cause::Unknown);
+        check(WorkerExit::Unknown, &|f| f.memory = memory, Cause::OutOfMemory);
         check(WorkerExit::Unknown, &|f| f.signal = fault(libc::SIGSEGV), Cause::InvalidAccess);
         check(WorkerExit::TimedOut(Duration::from_secs(1)), &|_| {}, Cause::BlockTimeout);
         check(WorkerExit::PastDeadline, &|_| {}, Cause::Deadline);
+        check(WorkerExit::Cancelled(Duration::ZERO), &|_| {}, Cause::Cancelled);
         check(WorkerExit::MemoryLimit { limit_bytes: 1, found_bytes: Some(2) }, &|_| {}, Cause::MemoryLimit);
         check(WorkerExit::MemoryLimit { limit_bytes: 1, found_bytes: None }, &|_| {}, Cause::MemoryLimit);
     }

@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind, Result, WorkerExit};
 use crate::inject::Faults;
 use crate::job::board::Board;
 use crate::segment::{Run, Segment};
-use crate::sys::{fork, kill_point};
 use crate::sys::process::{ProcessHandle, Wakeup};
+use crate::sys::{fork, kill_point};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -42,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) start_deadline: Duration,
     pub(crate) idle_spin: Duration,
     pub(crate) shutdown_grace: Duration,
+    pub(crate) cancel_grace: Duration,
     pub(crate) max_tasks_per_worker: Option<u64>,
     /// Bytes that a worker may have to itself.
     pub(crate) memory_limit: Option<u64>,

@@ -8,9 +8,12 @@ use super::core::{Config, Program};
 use super::spawn::with_limits_hint;
 use crate::control::{Fingerprint, Hello, KnownTask, PROTOCOL};
 use crate::error::{Error, ErrorKind, Result};
+use crate::segment::Run;
 use crate::sys::kill_point;
 use crate::sys::process::Wakeup;
-use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
+use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver};
+use nix::unistd::{AccessFlags, access};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -23,17 +26,18 @@ pub(super) struct Reception {
 }
 
 impl Reception {
-    /// Opens a server; `arrived` wakes the caller when there is a hello to take. The socket is noted at once: if this process dies,
-    /// whoever reaps the run removes it.
-    pub(super) fn open(arrived: Arc<Wakeup>, note: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
-        let (server, socket) = IpcOneShotServer::<Hello>::new().map_err(|error| {
-            Error::io("cannot open a socket for a worker to connect to", error)
-                .with_hint(
-                    "the directory for temporary files (TMPDIR, or /tmp) must be writable, and descriptors be left (`ulimit -n`)",
-                )
-        })?;
-        // On failure the server removes its socket when it is dropped.
-        note(Path::new(&socket))?;
+    /// Opens a server, whose socket goes with the run; `arrived` wakes the caller when there is a hello to take.
+    pub(super) fn open(run: &Run, arrived: Arc<Wakeup>) -> Result<Self> {
+        check_temporary_directory(&std::env::temp_dir())?;
+        let open = || {
+            IpcOneShotServer::<Hello>::new().map_err(|error| {
+                Error::io("cannot open a socket for a worker to connect to", error)
+                    .with_hint(
+                        "the directory for temporary files (TMPDIR, or /tmp) must be writable, and descriptors be left (`ulimit -n`)",
+                    )
+            })
+        };
+        let (server, socket) = run.make_socket(open, |(_, socket)| Path::new(socket))?;
         let (sender, arrivals) = mpsc::channel();
         let thread =
             std::thread::Builder::new().name("ndpool hello".into()).stack_size(128 << 10).spawn(move || {
@@ -70,13 +74,45 @@ impl Reception {
 
     /// Ends the accepting thread, if it still waits, and removes the socket.
     pub(super) fn close(self) {
-        // A socket that is gone was removed by the worker: it has connected then, and its end of the connection is
-        // closed or about to be. Not even tried, since a connection that fails costs `ipc-channel` a descriptor.
-        if !self.has_arrived && self.arrivals.try_recv().is_err() && Path::new(&self.socket).exists() {
-            drop(IpcSender::<Hello>::connect(self.socket.clone()));
+        if !self.has_arrived && self.arrivals.try_recv().is_err() {
+            // A socket that is gone was removed by the worker: it has connected then, and its end of the connection is closed or
+            // about to be.
+            let _ = connect_and_close(&self.socket);
         }
         remove_socket(&self.socket);
     }
+}
+
+/// Connects to a socket and says nothing. Not by `ipc-channel`, which keeps the descriptor of a connection that fails.
+fn connect_and_close(socket: &str) -> nix::Result<()> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket as make_socket};
+    let address = UnixAddr::new(socket)?;
+    // Neither inherited nor waited for: a queue that is full has enough for the thread to end.
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let descriptor = make_socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    connect(descriptor.as_raw_fd(), &address)
+}
+
+/// Looks whether `ipc-channel` can put a socket there. It would panic at a path that is no text, cut off one that is too long, and
+/// lose a descriptor in a directory that it cannot write to.
+fn check_temporary_directory(directory: &Path) -> Result<()> {
+    /// What the kernel takes, but for the zero at the end, less what `ipc-channel` adds: `/.tmpAbCdEf/socket`.
+    const LONGEST: usize = 107 - 18;
+    let what = match directory.to_str() {
+        None => "its path is not UTF-8".to_owned(),
+        Some(path) if path.len() > LONGEST => {
+            format!("its path has {} bytes, and a socket there can have {LONGEST}", path.len())
+        }
+        Some(_) => match access(directory, AccessFlags::W_OK | AccessFlags::X_OK) {
+            Ok(()) => return Ok(()),
+            Err(error) => error.to_string(),
+        },
+    };
+    let message = format!(
+        "workers cannot connect to a socket in the directory for temporary files `{}`: {what}",
+        directory.display()
+    );
+    Err(Error::new(ErrorKind::Start, message).with_hint("set TMPDIR to another directory, such as /tmp"))
 }
 
 fn remove_socket(socket: &str) {
@@ -142,11 +178,13 @@ pub(crate) fn duplicate_task(name: &str, program: &str) -> Error {
 mod tests {
     use super::*;
     use crate::sys::process::wait_readable;
+    use ipc_channel::ipc::IpcSender;
 
     #[test]
     fn a_hello_that_names_a_channel_which_did_not_come_is_refused() {
+        let run = Run::create(crate::segment::Backing::Memfd).unwrap();
         let arrived = Arc::new(Wakeup::new().unwrap());
-        let mut reception = Reception::open(Arc::clone(&arrived), |_| Ok(())).unwrap();
+        let mut reception = Reception::open(&run, Arc::clone(&arrived)).unwrap();
         let fingerprint = Fingerprint::of_this_program().unwrap();
         // The bytes of a hello, with a channel's number but without the channel.
         type Forged = (u32, String, u32, Fingerprint, Vec<KnownTask>, usize);

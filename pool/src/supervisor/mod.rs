@@ -29,6 +29,9 @@ mod outcome;
 mod postmortem;
 /// What there is to know of a job.
 mod record;
+/// The pure parts of all this in a world of chance.
+#[cfg(test)]
+mod simulation;
 /// Signals sent to the program.
 mod signals;
 /// Starting a process.

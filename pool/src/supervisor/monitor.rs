@@ -107,9 +107,8 @@ fn run(core: &Arc<Core>) {
             if core.try_end(job) {
                 continue;
             }
-            if job.has_limits() {
-                enforce(core, job, elapsed);
-                let limits = job.block_timeout.into_iter().chain(job.deadline);
+            if enforce(core, job, elapsed) {
+                let limits = job.block_timeout.into_iter().chain(job.deadline).chain([job.cancel_grace]);
                 shortest_limit = limits.fold(shortest_limit, Duration::min);
             }
             core.wake_for_free_blocks(job);
@@ -133,11 +132,14 @@ fn run(core: &Arc<Core>) {
     }
 }
 
-/// Condemns what runs too long, and kills who runs it.
-fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
+/// Condemns what runs too long, and kills who runs it; whether there is a limit to it.
+fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) -> bool {
     let mut guard = job.lock();
     let state = &mut *guard;
-    let Phase::Open { arena, .. } = &state.phase else { return };
+    if !job.has_limits() && state.cancelled_for.is_none() {
+        return false;
+    }
+    let Phase::Open { arena, .. } = &state.phase else { return false };
     let ledger = job.ledger(arena);
     // Its time begins when it is first seen: what passed before is not its own.
     state.age = Some(state.age.map_or(Duration::ZERO, |age| age + elapsed));
@@ -150,11 +152,15 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
         ledger.cancel();
         kill_point!("deadline.cancelled");
     }
+    // From the first tick that sees it cancelled, as with the other limits.
+    let is_past_grace = state.cancelled_for.is_some_and(|passed| passed > job.cancel_grace);
+    state.cancelled_for = state.cancelled_for.map(|passed| passed.saturating_add(elapsed));
     let mut observed = std::mem::take(&mut state.observed);
     let mut still_observed = std::collections::HashMap::new();
     for block in state.cursor..job.n_blocks() {
         let word = ledger.load(block);
-        if !matches!(word.state(), State::Claimed | State::Staged) {
+        // A word that is not of this job names nobody whom this job could kill: somebody wrote wildly.
+        if !matches!(word.state(), State::Claimed | State::Staged) || !word.is_of(job.sequence) {
             continue;
         }
         // A limit runs from the first time that this very claim was seen.
@@ -163,7 +169,13 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
             _ => Duration::ZERO,
         };
         let timed_out = job.block_timeout.filter(|&limit| ran_for > limit).map(WorkerExit::TimedOut);
-        let reason = if is_past_deadline { Some(WorkerExit::PastDeadline) } else { timed_out };
+        let reason = if is_past_deadline {
+            Some(WorkerExit::PastDeadline)
+        } else if is_past_grace {
+            Some(WorkerExit::Cancelled(job.cancel_grace))
+        } else {
+            timed_out
+        };
         let condemned = word.with_state(State::Condemned);
         let slot = core.slots.get(word.worker());
         match (reason, slot) {
@@ -184,4 +196,5 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) {
         }
     }
     state.observed = still_observed;
+    true
 }

@@ -37,7 +37,8 @@ impl Kills {
             *known += u64::from(n_new > 0);
             match &counter.group {
                 Some(group) if n_new > 0 => {
-                    let limit = counter.limit_bytes.map(|limit| format!(", with a limit of {} MiB,", limit >> 20));
+                    let limit =
+                        counter.limit_bytes.map(|limit| format!(", with a limit of {} MiB,", limit >> 20));
                     evidence.push(format!(
                         "in its control group {}{} the kernel has just killed {} for want of memory",
                         group.display(),
@@ -89,7 +90,8 @@ mod tests {
         let set = |name: &str, n: u64| fs::write(root.join(name), format!("oom_kill {n}\n")).unwrap();
         let both = [counter("group", true), counter("machine", false)];
         let mut kills = Kills::default();
-        let mut look = |n_pending, line: Option<&str>| kills.evidence(&both, n_pending, || line.map(str::to_owned));
+        let mut look =
+            |n_pending, line: Option<&str>| kills.evidence(&both, n_pending, || line.map(str::to_owned));
         set("group", 5);
         set("machine", 9);
         assert_eq!(look(0, None).len(), 0, "kills of before");
@@ -97,7 +99,10 @@ mod tests {
         set("machine", 10);
         let evidence = look(0, None);
         assert_eq!(evidence.len(), 1);
-        assert!(evidence[0].contains("/g, with a limit of 64 MiB, the kernel has just killed a process"), "{evidence:?}");
+        assert!(
+            evidence[0].contains("/g, with a limit of 64 MiB, the kernel has just killed a process"),
+            "{evidence:?}"
+        );
         assert_eq!(look(0, Some("a line")).len(), 0, "the same kill again");
         // Two at once: the first look leaves the second's.
         set("group", 8);

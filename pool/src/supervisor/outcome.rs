@@ -124,10 +124,27 @@ impl Core {
     /// Frees what a collected batch holds.
     pub(crate) fn release_ended(&self, job: &JobRecord, arena: OwnedArena) {
         kill_point!("collect.merged");
-        self.free_spills(job, &arena);
+        let has_spilled = self.free_spills(job, &arena);
         kill_point!("collect.spills_freed");
+        if has_spilled {
+            self.widen_windows();
+        }
         self.give_back(arena);
         kill_point!("collect.arena_given_back");
+    }
+
+    /// Space for results has come back: jobs that were short of it go on with all workers.
+    fn widen_windows(&self) {
+        let mut n_wide = 0;
+        for job in self.open_jobs() {
+            if let Phase::Open { arena, .. } = &job.lock().phase {
+                n_wide += usize::from(arena.arena.widen());
+            }
+        }
+        if n_wide > 0 {
+            self.board.request_rescan();
+            self.board.wake(self.config.n_workers);
+        }
     }
 
     /// Throws away the results of a job that has ended.
@@ -159,9 +176,10 @@ impl Core {
         slot.spill.read_at(range.start, bytes)
     }
 
-    /// Gives back the pages of all results that were spilled.
-    fn free_spills(&self, job: &JobRecord, arena: &OwnedArena) {
-        let Ok(plan) = arena.arena.plan() else { return };
+    /// Gives back the pages of all results that were spilled; whether there were any.
+    fn free_spills(&self, job: &JobRecord, arena: &OwnedArena) -> bool {
+        let Ok(plan) = arena.arena.plan() else { return false };
+        let mut has_spilled = false;
         let ledger = job.ledger(arena);
         let state = job.lock();
         let mut inline = Vec::new();
@@ -179,8 +197,10 @@ impl Core {
             {
                 // Pages that stay cost memory until the pool ends, nothing else.
                 let _ = slot.spill.punch(range.start, range.len().next_multiple_of(4096));
+                has_spilled = true;
             }
         }
+        has_spilled
     }
 
     /// What went wrong with a job whose words are all terminal, if anything did.
@@ -194,7 +214,7 @@ impl Core {
             let word = ledger.load(block);
             let set = match word.state() {
                 State::Done => continue,
-                _ if may_be_torn(job, state, block, word) => &mut blocks.torn,
+                _ if may_be_torn(job, state, arena, block, word) => &mut blocks.torn,
                 State::Failed => &mut blocks.failed,
                 _ => &mut blocks.not_run,
             };
@@ -209,7 +229,16 @@ impl Core {
                 Some(death) => lost_block(job, block, death),
                 None => self.block_error(job, arena, block),
             },
-            (None, None) => Self::closing_error(),
+            // Nobody cancelled, and no block failed: words say what no actor writes.
+            (None, None) => Error::new(
+                ErrorKind::Segment,
+                format!(
+                    "{}: the table of blocks is damaged: block {first} is {:?}",
+                    job.label,
+                    ledger.load(first)
+                ),
+            )
+            .with_hint("native code in a task may write outside of its arrays"),
         };
         Some(error.with_blocks(blocks))
     }
@@ -219,7 +248,7 @@ impl Core {
         let (message, hint) = why.parts();
         let text =
             format!("{}: {message} ({n_missing} of {} blocks not applied)", job.label, blocks.n_blocks);
-        let error = Error::new(why.kind(), text);
+        let error = Error::new(why.kind(), text).with_death_of(why);
         match hint {
             Some(hint) => error.with_hint(hint.to_string()),
             None => error,

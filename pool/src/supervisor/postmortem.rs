@@ -112,7 +112,9 @@ fn held_block(core: &Core, slot: usize, cause: &Cause) -> Option<LostBlock> {
             had_begun,
             fate,
             arguments: described.values,
-            arrays: arrays.map(|(i, array)| mapped_rows(described.arrays.get(i).copied(), array, &rows)).collect(),
+            arrays: arrays
+                .map(|(i, array)| mapped_rows(described.arrays.get(i).copied(), array, &rows))
+                .collect(),
         })
     })
 }

@@ -36,6 +36,7 @@ pub(crate) struct JobRecord {
     pub(super) attempts: u32,
     pub(super) block_timeout: Option<Duration>,
     pub(super) deadline: Option<Duration>,
+    pub(super) cancel_grace: Duration,
     pub(super) state: Mutex<JobState>,
     /// Set after everything else that ending a job does.
     pub(super) ended: AtomicBool,
@@ -61,6 +62,8 @@ pub(super) struct JobState {
     pub(super) observed: HashMap<usize, (BlockWord, Duration)>,
     /// Time on the monitor's clock since the job was published.
     pub(super) age: Option<Duration>,
+    /// Time on the monitor's clock since the job was cancelled while blocks of it ran.
+    pub(super) cancelled_for: Option<Duration>,
     pub(super) waker: Option<Waker>,
 }
 
@@ -197,6 +200,7 @@ impl JobRecord {
             attempts: options.attempts,
             block_timeout: options.block_timeout,
             deadline: options.deadline,
+            cancel_grace: options.cancel_grace.unwrap_or(core.config.cancel_grace),
             state: Mutex::new(JobState {
                 phase: Phase::Queued { arguments, table },
                 sources,
@@ -206,6 +210,7 @@ impl JobRecord {
                 deaths: HashMap::new(),
                 observed: HashMap::new(),
                 age: None,
+                cancelled_for: None,
                 waker: None,
             }),
             ended: AtomicBool::new(false),
@@ -290,12 +295,22 @@ fn label_of(spec: &CallSpec) -> Cow<'static, str> {
 }
 
 /// Whether a block may have been left with some rows new and some old.
-pub(super) fn may_be_torn(job: &JobRecord, state: &JobState, block: usize, word: BlockWord) -> bool {
+pub(super) fn may_be_torn(
+    job: &JobRecord,
+    state: &JobState,
+    arena: &OwnedArena,
+    block: usize,
+    word: BlockWord,
+) -> bool {
     let death = state.deaths.get(&block);
     if death.is_some_and(|death| death.is_half_written) {
         return true;
     }
+    if !job.descriptor.arrays.iter().any(|array| array.mode == Mode::Out) {
+        return false;
+    }
     let began = death.is_some_and(|death| death.had_begun);
     let ran = word.state() == State::Failed && state.final_death(block).is_none();
-    job.descriptor.arrays.iter().any(|array| array.mode == Mode::Out) && (began || ran)
+    let plan = arena.arena.plan();
+    began || ran || plan.is_ok_and(|plan| arena.arena.was_given_back(&plan, block, job.sequence))
 }

@@ -18,10 +18,10 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, death: &Arc<Death>) {
     kill_point!("sweep.begin");
     let running = core.board.running(slot);
     let mut n_freed = 0;
-    let mut touched = Vec::new();
-    for job in core.open_jobs() {
+    let jobs = core.open_jobs();
+    for job in &jobs {
         let mut state = job.lock();
-        let swept = sweep_job(core, slot, &job, &mut state, |word| {
+        n_freed += sweep_job(core, slot, job, &mut state, |word| {
             let had_begun = running == word.with_state(State::Claimed).bits();
             LostWorker {
                 death: Arc::clone(death),
@@ -31,7 +31,6 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, death: &Arc<Death>) {
                 is_half_written: false,
             }
         });
-        n_freed += swept.n_freed;
         let must_cancel = state.abort.is_some();
         if must_cancel && let Phase::Open { arena, .. } = &state.phase {
             // What became free again must not be run: the job was cancelled meanwhile.
@@ -39,48 +38,38 @@ pub(super) fn sweep(core: &Arc<Core>, slot: usize, death: &Arc<Death>) {
         }
         drop(state);
         kill_point!("sweep.job_swept");
-        if swept.n_changed > 0 {
-            touched.push(job);
-        }
     }
     kill_point!("sweep.jobs_swept");
     core.board.reset_worker(slot);
     kill_point!("sweep.cells_reset");
-    core.counters.blocks_redone.fetch_add(n_freed as u64, Ordering::Relaxed);
     if n_freed > 0 {
         core.board.request_rescan();
         kill_point!("sweep.rescan_requested");
         core.board.wake(n_freed);
         kill_point!("sweep.woken");
     }
-    if !touched.is_empty() {
-        // Whoever waits for them looks again; jobs that nobody waits for end here.
-        core.board.bell().ring();
-        kill_point!("sweep.rung");
-        for job in touched {
-            core.try_end(&job);
-        }
-        kill_point!("sweep.ended");
+    // Whoever waits looks again; jobs that nobody waits for end here. Also those of which nothing was held: the worker may
+    // have died after its last commit and before it could ring.
+    core.board.bell().ring();
+    kill_point!("sweep.rung");
+    for job in jobs {
+        core.try_end(&job);
     }
+    kill_point!("sweep.ended");
 }
 
-#[derive(Default)]
-struct Swept {
-    n_freed: usize,
-    n_changed: usize,
-}
-
+/// Settles the blocks of one job; how many were freed.
 fn sweep_job(
     core: &Core,
     slot: usize,
     job: &JobRecord,
     state: &mut JobState,
     describe: impl Fn(BlockWord) -> LostWorker,
-) -> Swept {
+) -> usize {
     let JobState { phase, deaths, abort, sources, .. } = state;
-    let Phase::Open { arena, .. } = &*phase else { return Swept::default() };
-    let mut swept = Swept::default();
-    swept.n_changed = job.ledger(arena).sweep(slot, |block, word| {
+    let Phase::Open { arena, .. } = &*phase else { return 0 };
+    let mut n_freed = 0;
+    job.ledger(arena).sweep(slot, |block, word| {
         if word.state() == State::Staged {
             kill_point!("sweep.staged.begin");
             return match write_back(&core.slots[slot], job, sources, block) {
@@ -100,18 +89,23 @@ fn sweep_job(
         }
         kill_point!("sweep.held.begin");
         punch_spill(core, slot);
+        arena.arena.note_freed();
         let mut lost = describe(word);
         let next = judge(word, &lost.death.cause, lost.had_begun, job.attempts);
         lost.attempts = next.attempt();
         // A later attempt that did not begin tears nothing, but an earlier one may have.
         lost.had_begun |= deaths.get(&block).is_some_and(|earlier| earlier.had_begun);
         lost.is_final = next.state() == State::Failed;
-        swept.n_freed += usize::from(!lost.is_final);
+        if !lost.is_final {
+            n_freed += 1;
+            // Before the word is free: whoever runs it next may end the job.
+            core.counters.blocks_redone.fetch_add(1, Ordering::Relaxed);
+        }
         deaths.insert(block, lost);
         kill_point!("sweep.held.judged");
         next
     });
-    swept
+    n_freed
 }
 
 /// Gives back what the dead worker had spilled for the block that it held.

@@ -33,7 +33,7 @@ pub(super) fn blame(cause: &Cause, had_begun: bool) -> Blame {
         | Cause::Signal
         | Cause::Exit
         | Cause::GaveUp => true,
-        Cause::Killed { .. } | Cause::DidNotStart | Cause::SupervisorLost | Cause::Unknown => false,
+        Cause::Killed { .. } | Cause::Cancelled | Cause::DidNotStart | Cause::SupervisorLost | Cause::Unknown => false,
     };
     if is_own_doing && had_begun { Blame::Block } else { Blame::Outside }
 }
@@ -43,6 +43,8 @@ pub(super) fn blame(cause: &Cause, had_begun: bool) -> Blame {
 /// blame for.
 pub(super) fn judge(word: BlockWord, cause: &Cause, had_begun: bool, attempts: u32) -> BlockWord {
     let next = match blame(cause, had_begun) {
+        // It will not be run again.
+        _ if *cause == Cause::Cancelled => word,
         Blame::Block => word.charge(),
         Blame::Outside => word.charge_external(),
     };

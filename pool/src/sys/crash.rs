@@ -106,17 +106,23 @@ pub(crate) fn note_signals(note: fn(&SignalNote)) -> io::Result<()> {
     // On the alternate stack that the runtime gives every thread: the thread's own may be what overflowed.
     let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK | SaFlags::SA_RESTART;
     let action = SigAction::new(SigHandler::SigAction(handle), flags, SigSet::empty());
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for (signal, is_fault) in FAULTS.map(|signal| (signal, true)).into_iter().chain(SENT.map(|signal| (signal, false))) {
-        // SAFETY: the default action runs no code of ours; it is in place for the moment that it takes to look.
-        let before = unsafe { sigaction(signal, &default) }?;
-        let is_ours_to_note = is_fault || matches!(before.handler(), SigHandler::SigDfl);
+    // What the program handles or ignores among the signals that are sent is its own business.
+    let sent = SENT.into_iter().filter(|&signal| is_default(signal as libc::c_int));
+    for signal in FAULTS.into_iter().chain(sent) {
+        // SAFETY: `handle` does only what a handler may do, as argued there.
+        let before = unsafe { sigaction(signal, &action) }?;
         let _ = BEFORE[signal as usize].set(before);
-        let next = if is_ours_to_note { action } else { before };
-        // SAFETY: `handle` does only what a handler may do, as argued there; `before` was in place a moment ago.
-        unsafe { sigaction(signal, &next) }?;
     }
     Ok(())
+}
+
+/// Whether nothing but the default action is in place for a signal.
+fn is_default(number: libc::c_int) -> bool {
+    let mut now = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action nothing is changed, and the old one is written to memory of its type.
+    let result = unsafe { libc::sigaction(number, std::ptr::null(), now.as_mut_ptr()) };
+    // SAFETY: the call succeeded, so it wrote the action.
+    result == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_DFL
 }
 
 /// Notes the signal, then lets it do what it would have done without this handler.
@@ -141,16 +147,9 @@ extern "C" fn handle(number: libc::c_int, info: *mut libc::siginfo_t, context: *
         SigHandler::SigAction(handler) => handler(number, info, context),
         SigHandler::SigIgn | SigHandler::SigDfl => {}
     }
-    if !was_sent {
-        return;
-    }
-    // A handler that meant to survive is still in place; one that gave up has left the default action behind. The signal
-    // was sent and does not come again by itself.
-    let mut now = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: without a new action nothing is changed, and the old one is written to memory of its type.
-    let result = unsafe { libc::sigaction(number, std::ptr::null(), now.as_mut_ptr()) };
-    // SAFETY: the call succeeded, so it wrote the action.
-    if result == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_DFL {
+    // A handler that meant to survive is still in place; one that gave up has left the default action behind. A signal that
+    // was sent does not come again by itself.
+    if was_sent && is_default(number) {
         // Blocked while its handler runs: it strikes as this one returns.
         let _ = raise(signal);
     }

@@ -20,6 +20,8 @@ use super::primitive::AtomicU64;
 #[derive(Debug)]
 pub(crate) struct Mapping {
     raw: ManuallyDrop<MmapRaw>,
+    /// What of it may be used; a guard may follow.
+    len: usize,
     writable: bool,
     owner: u32,
 }
@@ -35,15 +37,29 @@ impl Mapping {
         Self::new(MmapOptions::new().len(len).map_raw(file)?, true)
     }
 
+    /// As [`read_write`](Self::read_write), with a page behind the last that nobody may touch: without it the next mapping, which
+    /// may be anything, could begin there.
+    pub(crate) fn read_write_before_guard(file: &File, len: usize) -> io::Result<Self> {
+        let page = page_size();
+        let too_large = || io::Error::from_raw_os_error(libc::ENOMEM);
+        let guard = len.checked_next_multiple_of(page).ok_or_else(too_large)?;
+        let mut mapping = Self::read_write(file, guard.checked_add(page).ok_or_else(too_large)?)?;
+        // Even if the file grows, and the page with it.
+        mapping.forbid(guard, page)?;
+        mapping.len = len;
+        Ok(mapping)
+    }
+
     fn new(raw: MmapRaw, writable: bool) -> io::Result<Self> {
-        let mapping = Self { raw: ManuallyDrop::new(raw), writable, owner: fork::owner_pid() };
+        let len = raw.len();
+        let mapping = Self { raw: ManuallyDrop::new(raw), len, writable, owner: fork::owner_pid() };
         mapping.raw.advise(Advice::DontFork)?;
         Ok(mapping)
     }
 
     /// Length in bytes.
     pub(crate) fn len(&self) -> usize {
-        self.raw.len()
+        self.len
     }
 
     /// The first byte.
@@ -227,6 +243,25 @@ mod tests {
         assert_eq!(mapping.len(), 0);
         mapping.read_bytes(0, &mut []);
         mapping.forbid(0, 0).unwrap();
+    }
+
+    #[test]
+    fn a_guard_is_no_part_of_the_mapping_and_stays_when_the_file_grows() {
+        let page = page_size();
+        for len in [1, page, page + 1] {
+            let file = file(len as u64);
+            let mapping = Mapping::read_write_before_guard(&file, len).unwrap();
+            assert_eq!(mapping.len(), len);
+            file.set_len(4 * page as u64).unwrap();
+            let guard = format!("{:x}-", mapping.as_ptr() as usize + len.next_multiple_of(page));
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            let line = maps
+                .lines()
+                .find(|line| line.starts_with(&guard))
+                .expect("the guard is a mapping of its own");
+            assert_eq!(line.split(' ').nth(1), Some("---s"), "{line}");
+            mapping.write_bytes(len - 1, &[1]);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Atomics and the futex: the only source of both for protocol code.
+//! Atomics, the futex, and locks: the only source of them for protocol code.
 //!
 //! A model checker replaces this module by one with the same names, so nothing that a model runs may take its atomics from
 //! elsewhere.
@@ -7,6 +7,7 @@ use std::ptr;
 use std::time::Duration;
 
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// Sleeps until another thread or process wakes `word`, unless `word` no longer holds `expected`.
 ///

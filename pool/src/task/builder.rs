@@ -2,6 +2,7 @@
 
 use super::args::Args;
 use super::call::{ArrayParam, Call, CallOptions, CallSpec, Collected, ParamSource};
+use super::describe::{ByName, Describer, Shown};
 use super::failure::{FailureKind, TaskError};
 use super::function::{Task, Vtable};
 use super::merge::{Merge, Tree};
@@ -250,6 +251,11 @@ where
             // that both processes run the same program file, so the same function is at this place.
             let f = unsafe { std::mem::transmute::<usize, fn(A) -> R>(address) };
             Ok(f(args.value()?))
+        }
+
+        fn describe(describer: &mut Describer<'_>) {
+            describer.skip::<u64>();
+            describer.value("argument", |bytes| (&&Shown::<A>::NEW).show(bytes));
         }
     }
 

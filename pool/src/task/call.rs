@@ -102,12 +102,21 @@ pub(crate) struct CallOptions {
     pub(crate) attempts: u32,
     pub(crate) block_timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
+    /// The pool's if there is none.
+    pub(crate) cancel_grace: Option<Duration>,
     pub(crate) name: Option<String>,
 }
 
 impl Default for CallOptions {
     fn default() -> Self {
-        Self { block_rows: None, attempts: DEFAULT_ATTEMPTS, block_timeout: None, deadline: None, name: None }
+        Self {
+            block_rows: None,
+            attempts: DEFAULT_ATTEMPTS,
+            block_timeout: None,
+            deadline: None,
+            cancel_grace: None,
+            name: None,
+        }
     }
 }
 
@@ -264,7 +273,7 @@ impl<'a, R: 'a> Call<'a, R> {
     }
 
     /// Workers that a block may kill, or time-outs that it may have, before it is given up; 3 by default, at
-    /// most 31. Deaths that come from outside the task are not counted.
+    /// most 31. Deaths that come from outside the task are not counted; being killed for want of memory is.
     pub fn attempts(mut self, n: u32) -> Self {
         if n == 0 || n > MAX_ATTEMPTS {
             return self.fail(format!("attempts({n}): from 1 to {MAX_ATTEMPTS} are possible"));
@@ -283,9 +292,16 @@ impl<'a, R: 'a> Call<'a, R> {
     }
 
     /// How long the whole job may take, counted like the block timeout; blocks that have not ended then are not
-    /// applied.
+    /// applied: those that run are ended at once.
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.spec.options.deadline = Some(limit);
+        self
+    }
+
+    /// How long blocks that run may take to end once the job was cancelled, before their workers are killed; what the pool's
+    /// [builder](crate::Builder::cancel_grace) says by default. Counted like the block timeout.
+    pub fn cancel_grace(mut self, limit: Duration) -> Self {
+        self.spec.options.cancel_grace = Some(limit);
         self
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Nothing is formatted while tasks run: the record is made from the serialised values, once somebody has died. The macro
 //! writes for each task which parameters it has and of which types, and the compiler chooses for each type between its `Debug`
-//! and its name ([`ByDebug`] before [`ByName`], by the order in which methods are looked for).
+//! and its name: of `(&&Shown::<T>::NEW).show(…)` it tries [`ByDebug`] as the method of a reference first, then
+//! [`ByName`] with one reference more, then [`ByType`] with one less, and takes the first whose bounds hold.
 
 use crate::error::Argument;
 use serde::de::DeserializeOwned;
@@ -40,6 +41,12 @@ impl<'b> Describer<'b> {
         self.values.push(Argument { name: name.to_owned(), text });
     }
 
+    /// Passes over a value that is none of the user's.
+    pub(crate) fn skip<T: DeserializeOwned>(&mut self) {
+        // What cannot be read is said of the next one.
+        let _ = take::<T>(&mut self.bytes);
+    }
+
     /// The next array.
     pub fn array(&mut self, name: &'static str) {
         self.arrays.push(name);
@@ -50,7 +57,8 @@ impl<'b> Describer<'b> {
         if self.values.is_empty() && n_values > 0 {
             let s = if n_values == 1 { "" } else { "s" };
             let size = self.bytes.map(|bytes| format!(", {} bytes", bytes.len())).unwrap_or_default();
-            self.values.push(Argument { name: "values".into(), text: format!("({n_values} value{s}{size})") });
+            self.values
+                .push(Argument { name: "values".into(), text: format!("({n_values} value{s}{size})") });
         }
     }
 }
@@ -70,7 +78,7 @@ pub trait ByDebug {
     fn show(&self, bytes: &mut Option<&[u8]>) -> String;
 }
 
-impl<T: DeserializeOwned + Debug> ByDebug for Shown<T> {
+impl<T: DeserializeOwned + Debug> ByDebug for &Shown<T> {
     fn show(&self, bytes: &mut Option<&[u8]>) -> String {
         match take::<T>(bytes) {
             Ok((value, _)) => shortened(&value),
@@ -85,12 +93,27 @@ pub trait ByName {
     fn show(&self, bytes: &mut Option<&[u8]>) -> String;
 }
 
-impl<T: DeserializeOwned> ByName for &Shown<T> {
+impl<T: DeserializeOwned> ByName for &&Shown<T> {
     fn show(&self, bytes: &mut Option<&[u8]>) -> String {
         match take::<T>(bytes) {
+            Ok((_, 1)) => format!("({}, 1 byte)", type_name::<T>()),
             Ok((_, len)) => format!("({}, {len} bytes)", type_name::<T>()),
             Err(text) => text,
         }
+    }
+}
+
+/// Shows what is known of a value that cannot even be read. It makes no task: the compiler says so, of the task's own lines and
+/// not of this.
+pub trait ByType {
+    /// The type alone; nothing after it can be read.
+    fn show(&self, bytes: &mut Option<&[u8]>) -> String;
+}
+
+impl<T> ByType for Shown<T> {
+    fn show(&self, bytes: &mut Option<&[u8]>) -> String {
+        *bytes = None;
+        format!("({}, not shown)", type_name::<T>())
     }
 }
 
@@ -157,13 +180,17 @@ mod tests {
         }
     }
 
+    #[expect(
+        clippy::needless_borrow,
+        reason = "as the macro writes it, which does not know whether there is a `Debug`"
+    )]
     fn described(bytes: Option<&[u8]>) -> Vec<String> {
         let mut to = Describer::new(bytes);
-        to.value("a", |bytes| (&Shown::<f64>::NEW).show(bytes));
-        to.value("b", |bytes| (&Shown::<Plain>::NEW).show(bytes));
-        to.value("c", |bytes| (&Shown::<Vec<u8>>::NEW).show(bytes));
-        to.value("d", |bytes| (&Shown::<Panics>::NEW).show(bytes));
-        to.value("e", |bytes| (&Shown::<String>::NEW).show(bytes));
+        to.value("a", |bytes| (&&Shown::<f64>::NEW).show(bytes));
+        to.value("b", |bytes| (&&Shown::<Plain>::NEW).show(bytes));
+        to.value("c", |bytes| (&&Shown::<Vec<u8>>::NEW).show(bytes));
+        to.value("d", |bytes| (&&Shown::<Panics>::NEW).show(bytes));
+        to.value("e", |bytes| (&&Shown::<String>::NEW).show(bytes));
         to.values.iter().map(ToString::to_string).collect()
     }
 
@@ -192,8 +219,12 @@ mod tests {
     #[test]
     fn a_generic_type_goes_by_its_name() {
         fn show<T: DeserializeOwned>(bytes: &[u8]) -> String {
-            (&Shown::<T>::NEW).show(&mut Some(bytes))
+            (&&Shown::<T>::NEW).show(&mut Some(bytes))
         }
-        assert_eq!(show::<u8>(&[5]), "(u8, 1 bytes)");
+        fn show_any<T>(bytes: &[u8]) -> String {
+            (&&Shown::<T>::NEW).show(&mut Some(bytes))
+        }
+        assert_eq!(show::<u8>(&[5]), "(u8, 1 byte)");
+        assert_eq!(show_any::<u8>(&[5]), "(u8, not shown)");
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use builder::not_in_this_image;
 pub use builder::{CallBuilder, call};
 pub use call::{Call, Progress};
 pub(crate) use call::{CallOptions, CallSpec, Collect, Collected, OnProgress, ResolvedArray};
-pub use describe::{ByDebug, ByName, Describer, Shown};
+pub use describe::{ByDebug, ByName, ByType, Describer, Shown};
 pub use failure::TaskError;
 pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use function::{Outcome, find_by_name, image_offset, registered, vtable_at};

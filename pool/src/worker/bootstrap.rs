@@ -16,7 +16,9 @@ use crate::segment::RunId;
 use crate::sys::{kill_point, process, signal};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What runs the code that became a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +40,7 @@ struct Environment {
 /// Serves as a worker and never returns.
 pub(super) fn become_worker(host: Host) -> ! {
     #[cfg(feature = "kill-points")]
-    kill_point::armed::this_is_a_worker(
-        std::env::var(ENV_SUPERVISOR).ok().and_then(|pid| pid.parse().ok()),
-    );
+    kill_point::armed::this_is_a_worker(std::env::var(ENV_SUPERVISOR).ok().and_then(|pid| pid.parse().ok()));
     kill_point!("worker.begin");
     process::close_inherited_descriptors();
     // Without it a stopped worker notices the supervisor's end only when it is resumed.
@@ -67,10 +67,19 @@ pub(super) fn become_worker(host: Host) -> ! {
     }
 }
 
+/// How long a worker that cannot go on waits for news that this is so because its supervisor is gone.
+const PATIENCE_BEFORE_END: Duration = Duration::from_millis(500);
+
+/// Tells the supervisor something. Not by `eprintln`, which panics if the supervisor is gone and its end of the pipe with it.
+pub(super) fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "ndpool: {what}");
+}
+
 /// Says why there is no worker, where the supervisor reads it.
 pub(super) fn give_up(what: &str) -> ! {
     serve::say_farewell(Farewell::GaveUp, what);
-    eprintln!("ndpool: {what}");
+    say(what);
+    watch::stay_if_orphaned(PATIENCE_BEFORE_END);
     std::process::exit(EXIT_CANNOT_SERVE);
 }
 

@@ -1,13 +1,14 @@
 //! A job as a worker sees it: what was decoded and mapped once, at its first block of the job.
 
 use super::cache::Cache;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::job::arena::{Arena, Plan};
 use crate::job::descriptor::{Descriptor, Mode, TaskId};
 use crate::job::ledger::Cursor;
 use crate::segment::{Access, Attachment};
 use crate::sys::kill_point;
 use crate::task::{self, BlockArray, Failure, FailureKind, TaskVtable, Values};
+use std::io;
 use std::rc::Rc;
 
 /// What a worker knows of an open job before it has claimed anything of it.
@@ -39,26 +40,47 @@ pub(super) struct JobContext {
     pub(super) staging_len: usize,
 }
 
+/// Why a worker cannot run a block that it has claimed.
+pub(super) struct Unmade {
+    pub(super) failure: Failure,
+    /// Whether it is for want of descriptors, memory or address space, which tasks may have used up in this process.
+    pub(super) is_want: bool,
+}
+
+impl Unmade {
+    /// Of an error in mapping memory.
+    pub(super) fn new(error: &Error) -> Self {
+        let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+        let number = source.and_then(io::Error::raw_os_error);
+        let is_want = error.kind() == ErrorKind::OutOfSpace
+            || matches!(number, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EAGAIN));
+        let failure =
+            Failure { kind: FailureKind::Segment, message: error.to_string(), ..Failure::default() };
+        Self { failure, is_want }
+    }
+}
+
+impl From<Failure> for Unmade {
+    fn from(failure: Failure) -> Self {
+        Self { failure, is_want: false }
+    }
+}
+
 impl JobContext {
     /// Decodes and maps what the job needs. Only while a block of the job is claimed.
     ///
     /// # Errors
     ///
     /// What the block fails with: a task that is not known, memory that cannot be mapped, a descriptor that is
-    /// not sound.
-    pub(super) fn new(arena: &Arena, plan: &Plan, cache: &mut Cache) -> Result<Self, Failure> {
-        let failed = |error: crate::Error| Failure {
-            kind: FailureKind::Segment,
-            message: error.to_string(),
-            ..Failure::default()
-        };
+    /// not sound; and whether another process may fare better.
+    pub(super) fn new(arena: &Arena, plan: &Plan, cache: &mut Cache) -> Result<Self, Unmade> {
         let descriptor: Descriptor =
             postcard::from_bytes(&arena.descriptor(plan)).map_err(|error| Failure {
                 kind: FailureKind::Serde,
                 message: format!("the job's descriptor cannot be read: {error}"),
                 ..Failure::default()
             })?;
-        descriptor.validate(plan.n_blocks).map_err(failed)?;
+        descriptor.validate(plan.n_blocks).map_err(|error| Unmade::new(&error))?;
         let vtable = match descriptor.task {
             TaskId::Image(offset) => task::vtable_at(offset, &descriptor.task_name),
             TaskId::Name => task::find_by_name(&descriptor.task_name),
@@ -76,7 +98,7 @@ impl JobContext {
                 Mode::Stage => Access::Stage,
                 Mode::Out => Access::Write,
             };
-            let attachment = cache.segment(&array.locator, access).map_err(failed)?;
+            let attachment = cache.segment(&array.locator, access).map_err(|error| Unmade::new(&error))?;
             kill_point!("block.array_mapped");
             attachments.push(attachment);
             block_arrays.push(BlockArray {

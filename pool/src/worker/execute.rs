@@ -8,10 +8,13 @@
 //! 6. If arrays are staged: the word becomes *staged*, the copy is written back, the word becomes *done*. If not,
 //!    it becomes *done*. A failure becomes *failed*.
 //!
+//! A block that this process cannot map anything for, or whose result finds no space that others may give back, is given back:
+//! its word becomes *free*, and nothing is counted against it.
+//!
 //! A word that is not what this worker left it was condemned: the supervisor is about to kill this process, and
 //! nothing may be done but wait for it.
 
-use super::context::{JobContext, JobEntry};
+use super::context::{JobContext, JobEntry, Unmade};
 use super::panic::{forget_last_panic, take_last_panic};
 use super::serve::Worker;
 use crate::inject::{Faults, Site};
@@ -23,6 +26,9 @@ use crate::segment::Attachment;
 use crate::sys::kill_point;
 use crate::task::{Args, Block, BlockArray, Failure, FailureKind, Outcome, TaskError, TaskVtable, Values};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Fresh processes that a block may find unable to map what it needs, before it fails.
+const MAX_FRESH_FAILURES: u32 = 2;
 
 /// Runs a task on one block, with the faults that are injected; a panic becomes a failure.
 pub(crate) fn run_task(
@@ -61,28 +67,125 @@ pub(super) fn execute(
         // Without a plan there is no slot to write to; the supervisor's sweep decides.
         Err(error) => super::bootstrap::give_up(&error.to_string()),
     });
-    let Worker { cache, .. } = worker;
-    let context = entry.context.get_or_insert_with(|| JobContext::new(&entry.arena, &plan, cache));
+    if entry.context.is_none() {
+        match JobContext::new(&entry.arena, &plan, &mut worker.cache) {
+            Err(unmade) if unmade.is_want => {
+                return make_way(worker, entry, ledger, &plan, block, word, &unmade.failure);
+            }
+            made => entry.context = Some(made.map_err(|unmade| unmade.failure)),
+        }
+    }
     kill_point!("block.described");
-    let outcome = match context {
-        Ok(context) => run_block(worker, context, &entry.arena, &plan, block, word),
-        Err(failure) => Err(failure.clone()),
+    let outcome = match &mut entry.context {
+        Some(Ok(context)) => match prepare_arrays(worker, context, block) {
+            Ok(()) => {
+                kill_point!("block.prepared");
+                run_block(worker, context, &entry.arena, &plan, block, word)
+            }
+            Err(unmade) if unmade.is_want => {
+                return make_way(worker, entry, ledger, &plan, block, word, &unmade.failure);
+            }
+            Err(unmade) => Err(unmade.failure),
+        },
+        Some(Err(failure)) => Err(failure.clone()),
+        None => unreachable!("made above"),
     };
-    let committed = match outcome {
-        Ok(outcome) => store(worker, entry, &plan, block, SlotKind::Value, outcome.bytes())
-            .map(|()| commit(worker, entry, ledger, block, word)),
-        Err(failure) => Err(failure),
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(failure) => return fail(worker, entry, ledger, &plan, block, word, &failure),
     };
-    let ended = committed.unwrap_or_else(|failure| {
-        kill_point!("failure.begin");
-        store_failure(worker, entry, &plan, block, &failure);
-        kill_point!("failure.stored");
-        ledger.advance(block, word, word.with_state(State::Failed))
-    });
-    if ended.is_err() {
+    let stored = store(worker, entry, &plan, block, SlotKind::Value, outcome.bytes());
+    let stored = match stored {
+        Err(_) if ledger.n_held() > 1 => return give_way(worker, entry, ledger, &plan, block, word),
+        Err(_) => {
+            // Nobody else of the job takes space, and but for who is about to claim nobody will while this block is held. So
+            // once more: who took some a moment ago has given it back.
+            entry.arena.narrow(1);
+            let n_freed = entry.arena.n_freed();
+            let stored = store(worker, entry, &plan, block, SlotKind::Value, outcome.bytes());
+            // In this order: who is not counted as a holder any more has said that it let something go.
+            if stored.is_err() && (ledger.n_held() > 1 || entry.arena.n_freed() != n_freed) {
+                return give_way(worker, entry, ledger, &plan, block, word);
+            }
+            stored
+        }
+        stored => stored,
+    };
+    match stored {
+        Ok(()) => settle(commit(worker, entry, ledger, block, word)),
+        Err(failure) => fail(worker, entry, ledger, &plan, block, word, &failure),
+    }
+}
+
+/// Goes on after a change of the word in hand, if it was one.
+fn settle(changed: Result<(), BlockWord>) {
+    if changed.is_err() {
         kill_point!("block.condemned");
         wait_to_be_killed();
     }
+}
+
+/// Fails a block for good.
+fn fail(
+    worker: &Worker,
+    entry: &JobEntry,
+    ledger: &Ledger<'_>,
+    plan: &Plan,
+    block: usize,
+    word: BlockWord,
+    failure: &Failure,
+) {
+    kill_point!("failure.begin");
+    store_failure(worker, entry, plan, block, failure);
+    kill_point!("failure.stored");
+    settle(ledger.advance(block, word, word.with_state(State::Failed)));
+}
+
+/// Gives a block back for whose result there is no space while others of the job hold blocks: they may take or give back
+/// what it needs, and nobody waits for space with a block in hand.
+fn give_way(
+    worker: &Worker,
+    entry: &JobEntry,
+    ledger: &Ledger<'_>,
+    plan: &Plan,
+    block: usize,
+    word: BlockWord,
+) {
+    kill_point!("give_back.begin");
+    entry.arena.narrow((ledger.n_held() / 2).max(1));
+    kill_point!("give_back.narrowed");
+    // For the report, should the block never be run again: `#[out]` rows are written.
+    let sequence = entry.sequence.to_le_bytes();
+    entry.arena.write_slot(plan, block, SlotKind::GivenBack, Payload::Inline(&sequence));
+    entry.arena.note_freed();
+    kill_point!("give_back.noted");
+    settle(ledger.advance(block, word, word.with_state(State::Free)));
+    kill_point!("give_back.free");
+    // Cursors are past it. Nobody is woken: this worker goes on looking, and comes first once the window lets it.
+    worker.board.request_rescan();
+}
+
+/// Gives a block back that this process cannot map anything for, and has the process replaced: tasks may have used up its
+/// descriptors or its address space. If that happens to fresh processes too, again and again, the block fails.
+fn make_way(
+    worker: &Worker,
+    entry: &JobEntry,
+    ledger: &Ledger<'_>,
+    plan: &Plan,
+    block: usize,
+    word: BlockWord,
+    failure: &Failure,
+) {
+    worker.board.ask_to_retire(worker.slot);
+    kill_point!("make_way.begin");
+    let next = if worker.is_fresh() { word.charge_external() } else { word };
+    if next.external() > MAX_FRESH_FAILURES {
+        return fail(worker, entry, ledger, plan, block, word, failure);
+    }
+    settle(ledger.advance(block, word, next.with_state(State::Free)));
+    kill_point!("make_way.free");
+    worker.board.request_rescan();
+    worker.board.wake(1);
 }
 
 fn run_block(
@@ -94,8 +197,6 @@ fn run_block(
     word: BlockWord,
 ) -> Result<Outcome, Failure> {
     let rows = context.descriptor.grid.rows(block);
-    prepare_arrays(worker, context, block)?;
-    kill_point!("block.prepared");
     let of_this_call;
     let values = if context.descriptor.is_batch {
         of_this_call = Values::new(arena.arguments(plan, Some(block)), context.descriptor.n_values);
@@ -139,7 +240,7 @@ fn run_block(
 }
 
 /// Points every array at the block's rows, and copies those that are staged.
-fn prepare_arrays(worker: &mut Worker, context: &mut JobContext, block: usize) -> Result<(), Failure> {
+fn prepare_arrays(worker: &mut Worker, context: &mut JobContext, block: usize) -> Result<(), Unmade> {
     let JobContext { descriptor, attachments, block_arrays, staging_len, .. } = context;
     let rows = descriptor.grid.rows(block);
     for ((array, attachment), target) in
@@ -165,11 +266,7 @@ fn prepare_arrays(worker: &mut Worker, context: &mut JobContext, block: usize) -
             }
         }
     } else {
-        let staging = worker.staging(*staging_len).map_err(|error| Failure {
-            kind: FailureKind::Segment,
-            message: error.to_string(),
-            ..Failure::default()
-        })?;
+        let staging = worker.staging(*staging_len).map_err(|error| Unmade::new(&error))?;
         kill_point!("stage.mapped");
         for staged in descriptor.staging(block) {
             staging.copy_in(staged.buffer.start, &attachments[staged.index], staged.target.clone());

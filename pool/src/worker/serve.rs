@@ -76,6 +76,7 @@ pub(super) fn serve(welcome: &Welcome) -> ! {
     };
     worker.run();
     kill_point!("worker.over");
+    super::watch::stay_if_orphaned(Duration::ZERO);
     worker.board.say_farewell(worker.slot, Farewell::Retired);
     // The supervisor asked for it, or the worker has run its share of blocks: not a death.
     std::process::exit(0);
@@ -91,7 +92,6 @@ impl Worker {
             // The supervisor measures too. Twice as much, since reserved memory that nobody uses counts here.
             let _ = memory::limit_growth(limit.saturating_mul(2));
         }
-        process::set_process_name(&format!("ndpool {}", welcome.slot));
         let (mapping, start) = map_shared(&welcome.board)?;
         kill_point!("worker.board_mapped");
         let board = Arc::new(Board::new(mapping, start, welcome.n_workers));
@@ -99,6 +99,7 @@ impl Worker {
         let _ = BOARD.set((Arc::clone(&board), welcome.slot));
         // Without it, a record of this worker's end says less.
         let _ = crash::note_signals(note_signal);
+        process::set_process_name(&format!("ndpool {}", welcome.slot));
         let mut cache = Cache::new();
         let spill = cache.segment(&welcome.spill, Access::Stage)?;
         kill_point!("worker.spill_mapped");
@@ -120,6 +121,11 @@ impl Worker {
     /// This worker's staging buffer, mapped for at least `len` bytes.
     pub(super) fn staging(&mut self, len: usize) -> Result<Rc<Attachment>> {
         self.cache.segment(&self.staging.grown_to(len), Access::Write)
+    }
+
+    /// Whether the block in hand is the first of this process.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.n_begun == 1
     }
 
     fn must_end(&self) -> bool {
@@ -228,6 +234,11 @@ impl Worker {
         }
         let arena = Rc::clone(&entry.arena);
         let ledger = arena.ledger(entry.sequence, entry.n_blocks);
+        let window = arena.window();
+        if window.is_some_and(|window| ledger.n_held() >= window) {
+            // Space for results is short. Who holds a block says when it is done.
+            return false;
+        }
         // Before the claim: a sweep punches out what the board says the held block has spilled, and between a claim and a
         // later word on the board that would be the last block's result, which is committed.
         self.spill.begin_block(&self.board);
@@ -253,6 +264,11 @@ impl Worker {
         kill_point!("claim.counted");
         execute(self, entry, &ledger, block, word);
         kill_point!("block.over");
+        if arena.window().is_some() {
+            // Others wait for their turn, asleep or looking at the epoch.
+            self.board.epoch().bump();
+            self.board.wake(1);
+        }
         if let Some((memory, above)) = &self.growth
             && memory.resident_bytes().is_ok_and(|bytes| bytes > *above)
         {

@@ -31,6 +31,19 @@ struct Run {
 }
 
 static RUN: OnceLock<Run> = OnceLock::new();
+static SUPERVISOR: OnceLock<ProcessHandle> = OnceLock::new();
+
+/// For a thread that is about to end this process: returns if the supervisor lives. If it has ended, or does so within
+/// `patience`, this process is left to the thread that watches, which reaps first; what has failed here may have failed
+/// because the supervisor is gone.
+pub(super) fn stay_if_orphaned(patience: Duration) {
+    let Some(supervisor) = SUPERVISOR.get() else { return };
+    if process::wait_readable(&[supervisor.as_poll_fd()], Some(patience)).is_ok_and(|ready| ready[0]) {
+        loop {
+            std::thread::park();
+        }
+    }
+}
 
 /// Starts the thread that waits for the supervisor's end.
 pub(super) fn watch_supervisor(supervisor: u32, id: RunId, directories: Vec<PathBuf>) {
@@ -43,10 +56,13 @@ pub(super) fn watch_supervisor(supervisor: u32, id: RunId, directories: Vec<Path
             reap_and_end(&format!("the supervisor's process cannot be watched: {error}"), PATIENCE_AFTER_END)
         }
     };
+    let handle = SUPERVISOR.get_or_init(|| handle);
     spawn("watch", move || {
         loop {
             match process::wait_readable(&[handle.as_poll_fd()], None) {
-                Ok(ready) if ready[0] => reap_and_end("the supervisor's process has ended", PATIENCE_AFTER_END),
+                Ok(ready) if ready[0] => {
+                    reap_and_end("the supervisor's process has ended", PATIENCE_AFTER_END)
+                }
                 Ok(_) => {}
                 // Without a way to watch, a worker could outlive its supervisor.
                 Err(error) => {
@@ -70,7 +86,7 @@ pub(super) fn watch_channel(control: IpcReceiver<ToWorker>) {
                 Err(IpcError::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     let why = format!("the control channel ended: {error}");
-                    eprintln!("ndpool: {why}");
+                    super::bootstrap::say(&why);
                     reap_and_end(&why, PATIENCE_AFTER_SILENCE)
                 }
             }

@@ -4,6 +4,7 @@
 //! cargo run -p ndpool-kill-points                          # every point × worker, supervisor, both
 //! cargo run -p ndpool-kill-points -- commit.staged         # points whose names begin so
 //! cargo run -p ndpool-kill-points -- --times 10            # ten sweeps
+//! cargo run -p ndpool-kill-points -- --all                 # in every scenario, not in two
 //! ```
 //!
 //! Three programs in one file:

@@ -1,10 +1,10 @@
 use crate::tasks::*;
 use ndarray::prelude::*;
 use ndpool::{Backing, Error, ErrorKind, Pool, SharedArray, Stderr};
-use ndpool_tests::Gate;
-use std::path::PathBuf;
+use ndpool_tests::{Gate, wait_until};
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One program.
 pub struct Scenario {
@@ -25,6 +25,7 @@ pub enum End {
 /// All there are, the cheapest first: each point is tried in the first that passes it.
 pub const ALL: &[Scenario] = &[
     Scenario { name: "arrays", play: arrays, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "single", play: single, prelude: &[], end: End::WithSuccess },
     Scenario { name: "memfd", play: memfd, prelude: &[], end: End::WithSuccess },
     Scenario { name: "file", play: file, prelude: &[], end: End::WithSuccess },
     Scenario {
@@ -35,10 +36,30 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario { name: "retirement", play: retirement, prelude: &[], end: End::WithSuccess },
     Scenario { name: "limits", play: limits, prelude: &[], end: End::WithSuccess },
+    Scenario {
+        name: "condemnation",
+        play: condemnation,
+        prelude: &["condemn.word:1:until=block.condemned"],
+        end: End::WithSuccess,
+    },
     Scenario { name: "queue", play: queue, prelude: &[], end: End::WithSuccess },
     Scenario { name: "exit", play: exit, prelude: &[], end: End::WithSuccess },
     Scenario { name: "signal", play: signal, prelude: &[], end: End::BySignal(libc::SIGTERM) },
     Scenario { name: "reaper", play: reaper, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "poison", play: poison, prelude: &["task.during:every:worker"], end: End::WithSuccess },
+    Scenario {
+        name: "staged",
+        play: staged,
+        prelude: &["commit.staged:every:worker"],
+        end: End::WithSuccess,
+    },
+    Scenario {
+        name: "late-reaper",
+        play: late_reaper,
+        // The second manifest that is opened is the one at home.
+        prelude: &["reap.opened:2:until="],
+        end: End::WithSuccess,
+    },
     Scenario {
         name: "orphans",
         play: orphans,
@@ -46,6 +67,13 @@ pub const ALL: &[Scenario] = &[
         end: End::BySignal(libc::SIGKILL),
     },
 ];
+
+impl Scenario {
+    /// Whether its workers die so often that no more deaths are tried in it.
+    pub fn is_deadly(&self) -> bool {
+        self.prelude.iter().any(|point| point.contains(":every:"))
+    }
+}
 
 pub fn find(name: &str) -> &'static Scenario {
     ALL.iter().find(|scenario| scenario.name == name).unwrap_or_else(|| panic!("no scenario {name}"))
@@ -59,6 +87,11 @@ pub fn play(name: &str) {
     let scenario = find(name);
     let before = holdings();
     (scenario.play)();
+    // A thread that waited for the hello of a worker that then died may still be about to end.
+    let start = Instant::now();
+    while holdings() != before && start.elapsed() < Duration::from_secs(10) {
+        std::thread::yield_now();
+    }
     assert_eq!(holdings(), before, "descriptors and mappings of segments after the pool");
 }
 
@@ -68,7 +101,8 @@ fn holdings() -> (Vec<String>, Vec<String>) {
     let descriptors = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
     // The one by which the directory is read is gone by now, but its number and name are not.
     let own = format!("/proc/{}/fd", std::process::id());
-    let mut descriptors: Vec<_> = descriptors.map(|path| path.display().to_string()).filter(|path| *path != own).collect();
+    let mut descriptors: Vec<_> =
+        descriptors.map(|path| path.display().to_string()).filter(|path| *path != own).collect();
     descriptors.sort();
     let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
     (descriptors, maps.lines().filter(|line| line.contains("ndpool.")).map(str::to_owned).collect())
@@ -113,6 +147,7 @@ fn maps(pool: &Pool) {
     for (result, n) in results.into_iter().zip(lengths) {
         assert_eq!(result, (0..n as u64).map(|i| i * i).collect::<Vec<_>>());
     }
+    assert_eq!(pool.run(numbers(4500)).unwrap().len(), 4500);
 }
 
 /// The whole life of an array, and its jobs.
@@ -128,8 +163,18 @@ fn arrays() {
     z.save_npy(&path).unwrap();
     assert_eq!(pool.load_npy::<u64, Ix2>(&path).unwrap().view(), z.view());
     drop(z);
+    // Many results that are spilled, and taken only when all are there.
+    let expected: Vec<u64> =
+        (0..6).flat_map(|b| (0..2000).map(move |i| (b, i))).map(|(b, i)| i ^ y.view()[[2 * b, 1]]).collect();
+    assert!(pool.run(many(&y).block_rows(2)).unwrap().0 == expected);
     // The memory of the one that was dropped.
     assert_eq!(pool.zeros::<u64, _>(SHAPE).unwrap().view().sum(), 0);
+}
+
+/// A pool of one.
+fn single() {
+    let pool = builder(1).build().unwrap();
+    drop(steps(&pool));
 }
 
 /// What is saved over.
@@ -175,7 +220,9 @@ fn limits() {
     let limit = Duration::from_millis(40);
 
     let mut x = pool.zeros::<u64, _>(4).unwrap();
-    pool.run(increment_or_hang(1, 1, &mut x).block_rows(1).block_timeout(limit)).unwrap();
+    // On a busy machine a block that does not hang may run past the limit too.
+    let call = increment_or_hang(1, 1, &mut x).block_rows(1).attempts(31);
+    pool.run(call.block_timeout(limit)).unwrap();
     assert_eq!(x.view(), array![1, 1, 1, 1], "after a block that hung once");
 
     let error = pool.run(increment_or_hang(2, u32::MAX, &mut x).block_rows(1).deadline(limit)).unwrap_err();
@@ -222,12 +269,55 @@ fn applied_as_said(x: &SharedArray<u64, Ix1>, old: u64, error: &Error, kind: Err
     missing
 }
 
+/// A block that is condemned as its task ends: too late, since its worker will be killed.
+fn condemnation() {
+    let pool = pool(Backing::Named);
+    let mut x = pool.zeros::<u64, _>(1).unwrap();
+    // The monitor has condemned the block when it passes the point at which it has to wait.
+    let condemned = prelude_file(0);
+    let call = increment_after(condemned.to_str().unwrap(), &mut x);
+    pool.run(call.attempts(31).block_timeout(Duration::from_millis(40))).unwrap();
+    assert_eq!(x.view(), array![1]);
+}
+
+/// Where the hits of a point of the prelude are counted.
+fn prelude_file(index: usize) -> PathBuf {
+    prelude_file_in(&directory(), index)
+}
+
+/// As [`prelude_file`], in the directory of another run.
+pub fn prelude_file_in(directory: &Path, index: usize) -> PathBuf {
+    directory.join(format!("prelude{index}"))
+}
+
+/// A task that is the end of every worker, from outside: given up in the end, and nothing of it is applied.
+fn poison() {
+    let pool = pool(Backing::Named);
+    let mut x = pool.full(SHAPE, 3_u64).unwrap();
+    let mut y = pool.full(SHAPE, 4_u64).unwrap();
+    let error = pool.run(step(1, &mut x, &mut y).block_rows(SHAPE.0 / 2)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
+    let blocks = error.failed_blocks();
+    assert!(blocks.failed.iter().cloned().flatten().eq(0..2) && blocks.not_applied() == [0, 1], "{blocks:?}");
+    assert!(x.view().iter().all(|x| *x == 3) && y.view().iter().all(|y| *y == 4), "{x:?}\n{y:?}");
+    pool.run(square(&x, &mut y)).unwrap();
+    assert!(y.view().iter().all(|y| *y == 10), "{y:?}");
+}
+
+/// Workers that all die with a staged block: each is finished by the supervisor, and none is run twice.
+fn staged() {
+    let pool = pool(Backing::Named);
+    drop(steps(&pool));
+    assert_eq!((pool.stats().blocks_finished, pool.stats().blocks_redone), (10, 0));
+}
+
 /// More jobs than can be open at a time.
 fn queue() {
     let gate = Gate::new();
     let pool = pool(Backing::Named);
     let mut arrays: Vec<_> = (0..67).map(|_| pool.zeros::<u64, _>(1).unwrap()).collect();
-    let mut jobs: Vec<_> = arrays.iter_mut().map(|x| pool.submit(increment(gate.name(), x)).unwrap()).collect();
+    let mut jobs: Vec<_> =
+        arrays.iter_mut().map(|x| pool.submit(increment(gate.name(), x)).unwrap()).collect();
     let last = jobs.pop().unwrap();
     last.cancel();
     gate.open();
@@ -261,15 +351,45 @@ fn signal() {
 /// A program that removes what another left, which died before it had workers.
 fn reaper() {
     let pool = pool(Backing::Named);
-    let mut corpse = Command::new("/proc/self/exe");
-    corpse.args(["play", "corpse"]).env_remove("NDPOOL_KILL_TRACE");
-    corpse.env("NDPOOL_KILL", format!("start_pool.memory_made:1:supervisor:{}", directory().join("corpse.hits").display()));
-    let status = corpse.status().unwrap();
-    assert!(!status.success());
+    make_corpse();
     let reaped = ndpool::reap(false).unwrap();
     assert_eq!(reaped.len(), 2, "{reaped:?}");
     assert_eq!(ndpool::list().unwrap().len(), 1, "the living stay");
     drop(steps(&pool));
+}
+
+/// As [`reaper`], but somebody looks at one of the manifests of the dead meanwhile, so that it seems alive at first.
+fn late_reaper() {
+    let pool = pool(Backing::Named);
+    make_corpse();
+    let looked_at = names_of_manifests(&directory().join("arrays")).pop().unwrap();
+    let file = std::fs::File::open(looked_at).unwrap();
+    file.lock_shared().unwrap();
+    let looker = std::thread::spawn(move || {
+        let hits = prelude_file(0);
+        wait_until(|| std::fs::metadata(&hits).is_ok_and(|found| found.len() >= 2));
+        drop(file);
+        std::fs::write(hits.with_extension("go"), "").unwrap();
+    });
+    let reaped = ndpool::reap(false).unwrap();
+    looker.join().unwrap();
+    assert_eq!(reaped.len(), 1, "{reaped:?}");
+    assert_eq!(ndpool::list().unwrap().len(), 1, "the living stay");
+    drop(steps(&pool));
+}
+
+fn names_of_manifests(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.to_str().is_some_and(|path| path.ends_with("manifest"))).collect()
+}
+
+/// Starts a program that dies before it has workers.
+fn make_corpse() {
+    let mut corpse = Command::new("/proc/self/exe");
+    corpse.args(["play", "corpse"]).env_remove("NDPOOL_KILL_TRACE");
+    let hits = directory().join("corpse.hits");
+    corpse.env("NDPOOL_KILL", format!("start_pool.memory_made:1:supervisor:{}", hits.display()));
+    assert!(!corpse.status().unwrap().success());
 }
 
 fn corpse() {

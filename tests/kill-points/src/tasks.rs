@@ -1,7 +1,8 @@
 use ndarray::prelude::*;
-use ndpool::merge::Sum;
+use ndpool::merge::{Concat, Sum};
 use ndpool::{Block, task};
-use ndpool_tests::Gate;
+use ndpool_tests::{Gate, wait_until};
+use std::path::Path;
 
 /// Changes two staged arrays so that a block that is applied twice, never, or in part shows; the sum of what it found.
 #[task]
@@ -38,6 +39,12 @@ pub fn numbers(n: usize) -> Vec<u64> {
     (0..n as u64).map(|i| i * i).collect()
 }
 
+/// A result that does not fit its slot, for each block.
+#[task]
+pub fn many(x: ArrayView2<u64>) -> Concat<u64> {
+    Concat((0..2000).map(|i| i ^ x[[0, 1]]).collect())
+}
+
 /// Adds one; at a gate, if it has a name.
 #[task]
 pub fn increment(gate: &str, mut x: ArrayViewMut1<u64>) {
@@ -54,6 +61,15 @@ pub fn increment_or_hang(which: usize, attempts: u32, block: &Block, mut x: Arra
         loop {
             std::thread::park();
         }
+    }
+    x += 1;
+}
+
+/// Adds one, but its first attempt ends only when a file is there.
+#[task]
+pub fn increment_after(file: &str, block: &Block, mut x: ArrayViewMut1<u64>) {
+    if block.attempt() == 0 {
+        wait_until(|| Path::new(file).exists());
     }
     x += 1;
 }

@@ -1,5 +1,5 @@
 use crate::job::word::State;
-use crate::world::{Fuel, World, check};
+use crate::world::{BLOCK_ROWS, Fuel, World, check};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -70,4 +70,42 @@ pub fn a_condemnation_in_the_middle_of_a_sweep_is_swept() {
         let word = ledger.load(0);
         assert_eq!((word.state(), word.charged()), (State::Free, 1));
     });
+}
+
+/// *Goal:* a worker that dies by itself at any step, while the monitor condemns the block that it holds, is swept like any other.
+///
+/// *Actors:* a worker that dies after `k` of its steps, for every `k`; a monitor that condemns the block if it sees it claimed;
+/// the supervisor, which waits for the worker, sweeps it, and has another run what became free.
+///
+/// *What would break it:* a sweep that leaves *condemned* to the monitor, or that charges a block twice for one death.
+pub fn a_death_under_condemnation_counts_once() {
+    for n_steps in 0..=2 * BLOCK_ROWS + 5 {
+        check(3, move || {
+            let world = Arc::new(World::new(1, 2));
+            world.ledger(3).publish();
+            let worker = {
+                let world = Arc::clone(&world);
+                thread::spawn(move || {
+                    world.serve(&world.ledger(3), 0, &Fuel::of(n_steps));
+                })
+            };
+            let monitor = {
+                let world = Arc::clone(&world);
+                thread::spawn(move || {
+                    let ledger = world.ledger(3);
+                    let word = ledger.load(0);
+                    if word.state() == State::Claimed {
+                        let _ = ledger.advance(0, word, word.with_state(State::Condemned));
+                    }
+                })
+            };
+            worker.join().unwrap();
+            let ledger = world.ledger(3);
+            let n_swept = world.sweep(&ledger, 0);
+            assert!(ledger.load(0).charged() as usize <= n_swept && n_swept <= 1);
+            monitor.join().unwrap();
+            world.serve(&ledger, 1, &Fuel::endless()).unwrap();
+            world.assert_all_applied_once(&ledger);
+        });
+    }
 }

@@ -88,3 +88,67 @@ pub fn two_deaths_count_once() {
         }
     }
 }
+
+/// When a slot gets its next worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refill {
+    /// Once its last one was swept: the product's order.
+    AfterTheSweep,
+    /// Before: must fail.
+    BeforeTheSweep,
+}
+
+/// *Goal:* a slot whose workers die one after the other: each sweep concerns the one that was waited for, attempts add up, and the block
+/// counts once.
+///
+/// *Actors:* a worker in slot 0 that dies after `k` steps; its successor in the same slot, with the same staging buffer, that dies after
+/// `l`; a worker in slot 1 that lives and helps; the supervisor, which waits, sweeps and refills, twice, and sweeps once more
+/// for nothing.
+///
+/// *What would break it:* a slot that is filled before it was swept ([`Refill::BeforeTheSweep`]): the word names the slot, and the sweep
+/// takes the successor's block; a second sweep that changes what the first has settled.
+pub fn a_slot_that_dies_twice_counts_once(refill: Refill) {
+    let (firsts, seconds) = match refill {
+        Refill::AfterTheSweep => (0..=BLOCK_STEPS, 0..=BLOCK_STEPS),
+        // The first holds nothing when it dies, and the successor works on while the sweep goes on.
+        Refill::BeforeTheSweep => (0..=0, BLOCK_STEPS..=BLOCK_STEPS),
+    };
+    for first in firsts {
+        for second in seconds.clone() {
+            check(1, move || {
+                let world = Arc::new(World::new(1, 2));
+                world.ledger(7).publish();
+                let slot = |n_steps| {
+                    let world = Arc::clone(&world);
+                    thread::spawn(move || {
+                        world.serve(&world.ledger(7), 0, &Fuel::of(n_steps));
+                    })
+                };
+                let ledger = world.ledger(7);
+                slot(first).join().unwrap();
+                let successor = match refill {
+                    Refill::AfterTheSweep => {
+                        world.sweep(&ledger, 0);
+                        slot(second)
+                    }
+                    Refill::BeforeTheSweep => {
+                        let successor = slot(second);
+                        world.sweep(&ledger, 0);
+                        successor
+                    }
+                };
+                let helper = {
+                    let world = Arc::clone(&world);
+                    thread::spawn(move || world.serve(&world.ledger(7), 1, &Fuel::endless()).unwrap())
+                };
+                successor.join().unwrap();
+                world.sweep(&ledger, 0);
+                assert_eq!(world.sweep(&ledger, 0), 0);
+                helper.join().unwrap();
+                world.serve(&ledger, 0, &Fuel::endless()).unwrap();
+                world.assert_all_applied_once(&ledger);
+                assert!(ledger.load(0).charged() <= 2);
+            });
+        }
+    }
+}

@@ -3,9 +3,10 @@
 /// Atomics and the futex, with the names and the promises of the product's module.
 pub(crate) mod primitive {
     use loom::sync::atomic;
-    use loom::sync::{Condvar, Mutex};
+    use std::sync::LockResult;
     use std::time::Duration;
 
+    pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::sync::atomic::fence;
     pub(crate) use std::sync::atomic::Ordering;
 
@@ -59,6 +60,67 @@ pub(crate) mod primitive {
         }
     }
 
+    /// A count, with the orderings that it is used with: no sequentially consistent ones.
+    #[derive(Debug, Default)]
+    pub(crate) struct AtomicUsize(atomic::AtomicUsize);
+
+    impl AtomicUsize {
+        pub(crate) fn load(&self, order: Ordering) -> usize {
+            self.0.load(order)
+        }
+
+        pub(crate) fn store(&self, value: usize, order: Ordering) {
+            self.0.store(value, order);
+        }
+    }
+
+    /// A mutex as the standard library has it.
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T: Default> Default for Mutex<T> {
+        fn default() -> Self {
+            Self(loom::sync::Mutex::new(T::default()))
+        }
+    }
+
+    impl<T> Mutex<T> {
+        pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+            self.0.lock()
+        }
+    }
+
+    /// A condition variable as the standard library has it, without wake-ups for no reason.
+    #[derive(Debug)]
+    pub(crate) struct Condvar(loom::sync::Condvar);
+
+    impl Default for Condvar {
+        fn default() -> Self {
+            Self(loom::sync::Condvar::new())
+        }
+    }
+
+    impl Condvar {
+        pub(crate) fn wait_while<'a, T>(
+            &self,
+            mut guard: MutexGuard<'a, T>,
+            mut condition: impl FnMut(&mut T) -> bool,
+        ) -> LockResult<MutexGuard<'a, T>> {
+            while condition(&mut guard) {
+                guard = self.0.wait(guard)?;
+            }
+            Ok(guard)
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+    }
+
     /// A word on which threads can sleep.
     ///
     /// Loom takes a sequentially consistent access for one that acquires and releases, and would report wake-ups as lost that
@@ -67,8 +129,8 @@ pub(crate) mod primitive {
         turns: Turns,
         word: atomic::AtomicU32,
         /// What the kernel keeps: how many sleep. Its lock is that of the futex's queue.
-        queue: Mutex<u32>,
-        woken: Condvar,
+        queue: loom::sync::Mutex<u32>,
+        woken: loom::sync::Condvar,
     }
 
     impl AtomicU32 {
@@ -76,8 +138,8 @@ pub(crate) mod primitive {
             Self {
                 turns: Turns::new(),
                 word: atomic::AtomicU32::new(value),
-                queue: Mutex::new(0),
-                woken: Condvar::new(),
+                queue: loom::sync::Mutex::new(0),
+                woken: loom::sync::Condvar::new(),
             }
         }
 

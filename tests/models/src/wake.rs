@@ -185,3 +185,105 @@ pub fn a_wake_up_spent_on_a_dead_worker_is_repeated() {
         sweeper.join().unwrap();
     });
 }
+
+/// Where the process that means to wake another one dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WakerDies {
+    /// Before it has touched the bed.
+    BeforeTheFlag,
+    /// After it has cleared the bed's flag and before the futex call.
+    BeforeTheCall,
+    /// After the call.
+    AfterTheCall,
+}
+
+/// *Goal:* a worker sleeps on if, and only if, there is nothing to do, though the process that was to wake it died at any step.
+///
+/// *Actors:* a sleeper; another worker, a process too, which brings one more worker to the job and dies before, in the middle of,
+/// or after `Bed::wake`; the caller, whose timed wait ends after that death and which finds the block still free (as
+/// `Board::wake_again`).
+///
+/// *What would break it:* a second wake-up that trusts the flag; [`Bed::rouse`] without the call.
+pub fn a_waker_may_die_at_any_step(dies: WakerDies) {
+    check(3, move || {
+        let board = Arc::new(Board::new());
+        let sleeper = {
+            let board = Arc::clone(&board);
+            thread::spawn(move || assert!(board.serve(0)))
+        };
+        let waker = {
+            let board = Arc::clone(&board);
+            thread::spawn(move || match dies {
+                WakerDies::BeforeTheFlag => {}
+                WakerDies::BeforeTheCall => {
+                    // The steps of `Bed::wake` up to its call.
+                    let _ = board.bed(0).is_parked() && board.beds[0].swap(0, Ordering::SeqCst) == 1;
+                }
+                WakerDies::AfterTheCall => {
+                    board.bed(0).wake();
+                }
+            })
+        };
+        board.world.ledger(1).publish();
+        board.epoch().bump();
+        waker.join().unwrap();
+        if board.world.ledger(1).peek_free(0).is_some() {
+            if !board.bed(0).is_parked() {
+                board.bed(0).rouse();
+            }
+            board.bed(0).wake();
+        }
+        sleeper.join().unwrap();
+    });
+}
+
+/// *Goal:* whoever waits for a job hears of its last commit although the worker died before it could ring.
+///
+/// *Actors:* a worker that holds the last block and dies after `k` steps: before its commit, between commit and ring, after both;
+/// a waiter without a time limit; the supervisor, which waits for the worker, sweeps it and rings, and runs what became free.
+///
+/// *What would break it:* a sweep that rings only if it has changed a word: between commit and ring the dead worker
+/// holds none.
+pub fn a_commit_whose_worker_dies_is_heard_of() {
+    struct Shared {
+        world: World,
+        sequence: AtomicU32,
+        waiters: AtomicU32,
+    }
+    for n_steps in 0..=2 {
+        check(3, move || {
+            let shared = Arc::new(Shared {
+                world: World::new(1, 1),
+                sequence: AtomicU32::new(0),
+                waiters: AtomicU32::new(0),
+            });
+            shared.world.ledger(1).publish();
+            let claimed = shared.world.ledger(1).claim(0, 0).unwrap();
+            let waiter = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    let is_over = || shared.world.ledger(1).first_unfinished(0) == 1;
+                    while !is_over() {
+                        Bell::new(&shared.sequence, &shared.waiters).wait_unless(is_over, None);
+                    }
+                })
+            };
+            let worker = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    if n_steps >= 1 {
+                        shared.world.ledger(1).advance(0, claimed, claimed.with_state(State::Done)).unwrap();
+                    }
+                    if n_steps >= 2 {
+                        Bell::new(&shared.sequence, &shared.waiters).ring();
+                    }
+                })
+            };
+            worker.join().unwrap();
+            let ledger = shared.world.ledger(1);
+            ledger.sweep(0, |_, word| word.charge_external().with_state(State::Failed));
+            Bell::new(&shared.sequence, &shared.waiters).ring();
+            waiter.join().unwrap();
+        });
+    }
+}

@@ -3,9 +3,12 @@
 //!
 //! Tests that end in `is_found_out` run a model with its steps in a wrong order: they show that the model can fail.
 
-use ndpool_models::crash::Order;
+use ndpool_models::crash::{Order, Refill};
+use ndpool_models::lease::Release;
+use ndpool_models::space::Certain;
 use ndpool_models::sweep::Afterwards;
-use ndpool_models::{claim, condemn, crash, reuse, sweep, wake};
+use ndpool_models::wake::WakerDies;
+use ndpool_models::{claim, condemn, crash, lease, reuse, space, sweep, wake};
 
 #[test]
 fn each_block_runs_once_and_its_result_is_seen() {
@@ -102,4 +105,69 @@ fn no_wake_up_is_spent_on_a_swept_worker() {
 #[test]
 fn a_wake_up_spent_on_a_dead_worker_is_repeated() {
     wake::a_wake_up_spent_on_a_dead_worker_is_repeated();
+}
+
+#[test]
+fn a_slot_that_dies_twice_counts_once() {
+    crash::a_slot_that_dies_twice_counts_once(Refill::AfterTheSweep);
+}
+
+#[test]
+#[should_panic]
+fn a_slot_that_is_filled_before_the_sweep_is_found_out() {
+    crash::a_slot_that_dies_twice_counts_once(Refill::BeforeTheSweep);
+}
+
+#[test]
+fn a_death_under_condemnation_counts_once() {
+    condemn::a_death_under_condemnation_counts_once();
+}
+
+#[test]
+fn a_death_in_the_old_job_does_no_harm_to_the_next() {
+    reuse::a_death_in_the_old_job_does_no_harm_to_the_next();
+}
+
+#[test]
+fn a_forgotten_job_keeps_its_rows() {
+    lease::a_forgotten_job_keeps_its_rows(Release::WhenAllEnded);
+}
+
+#[test]
+#[should_panic]
+fn leases_that_go_with_the_handle_are_found_out() {
+    lease::a_forgotten_job_keeps_its_rows(Release::WithTheHandle);
+}
+
+#[test]
+fn a_writing_job_waits_for_all_that_read() {
+    lease::a_writing_job_waits_for_all_that_read();
+}
+
+#[test]
+fn a_release_wakes_whom_it_concerns() {
+    lease::a_release_wakes_whom_it_concerns();
+}
+
+#[test]
+fn a_waker_may_die_at_any_step() {
+    for dies in [WakerDies::BeforeTheFlag, WakerDies::BeforeTheCall, WakerDies::AfterTheCall] {
+        wake::a_waker_may_die_at_any_step(dies);
+    }
+}
+
+#[test]
+fn a_commit_whose_worker_dies_is_heard_of() {
+    wake::a_commit_whose_worker_dies_is_heard_of();
+}
+
+#[test]
+fn the_result_that_fits_is_kept() {
+    space::the_result_that_fits_is_kept(Certain::AloneAndNothingFreed);
+}
+
+#[test]
+#[should_panic(expected = "the first result fits")]
+fn certainty_without_having_been_alone_is_found_out() {
+    space::the_result_that_fits_is_kept(Certain::AtOnce);
 }

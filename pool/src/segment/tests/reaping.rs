@@ -226,8 +226,9 @@ fn recorded_sockets_go_with_the_run() {
     let (socket, file) = (of_its_own.join("socket"), directory.join("not a socket"));
     let _listener = UnixListener::bind(&socket).unwrap();
     fs::write(&file, "").unwrap();
-    run.record_socket(&socket).unwrap();
-    run.record_socket(&file).unwrap();
+    for path in [&socket, &file] {
+        run.make_socket(|| Ok(path), |path| path.as_path()).unwrap();
+    }
     // A copy of the manifest under another run's name is as good as that run's death.
     let other = directory.join("ndpool.0000000000001234.manifest");
     fs::copy(directory.join(format!("ndpool.{}.manifest", run.id())), other).unwrap();

@@ -8,6 +8,9 @@
 //! NDPOOL_KILL_TRACE=<file>                        each point that is passed adds a line: point, role, process
 //! ```
 //!
+//! *Who* may also be `until=<point>`: nobody dies, and whoever is at that hit waits until somebody passes the other point, or until
+//! `<file>.go` is there, so that a rare order of events is had at will.
+//!
 //! *Who* is to die: `worker`, `supervisor` or `both`. In a worker that is the worker itself, its supervisor, or the supervisor and
 //! then itself; in a supervisor it is one of its workers, the supervisor itself, or all workers and then itself. Whoever is not
 //! killed goes on.
@@ -22,6 +25,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -53,11 +57,13 @@ pub fn during_task() {
     crate::sys::kill_point!("task.during");
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Who {
     Worker,
     Supervisor,
     Both,
+    /// Nobody; to wait for this point.
+    NobodyUntil(String),
 }
 
 /// One point that is armed.
@@ -70,6 +76,9 @@ struct Arming {
     /// Counts the hits.
     file: PathBuf,
 }
+
+/// How long a process waits for another at a point: if that one has died, it will not come.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// What the environment asks for.
 #[derive(Debug, Default)]
@@ -97,8 +106,12 @@ pub(crate) fn reach(point: &'static str) {
         let role = if SUPERVISOR.get().is_some() { "worker" } else { "supervisor" };
         append(trace.as_ref(), format!("{point} {role} {}\n", std::process::id()).as_bytes());
     }
-    for arming in orders.armings.iter().filter(|arming| arming.point == point) {
-        arming.hit();
+    for arming in &orders.armings {
+        if arming.point == point {
+            arming.hit();
+        } else if matches!(&arming.who, Who::NobodyUntil(other) if other == point) {
+            append(&arming.file.with_extension("go"), b".");
+        }
     }
 }
 
@@ -107,7 +120,8 @@ impl Orders {
         let armings = std::env::var("NDPOOL_KILL").unwrap_or_default();
         let armings = armings.split(';').filter(|text| !text.is_empty());
         let armings = armings.map(|text| {
-            Arming::parse(text).unwrap_or_else(|| panic!("NDPOOL_KILL: `{text}` is not <point>:<hit>:<who>:<file>"))
+            Arming::parse(text)
+                .unwrap_or_else(|| panic!("NDPOOL_KILL: `{text}` is not <point>:<hit>:<who>:<file>"))
         });
         Self { armings: armings.collect(), trace: std::env::var_os("NDPOOL_KILL_TRACE") }
     }
@@ -125,13 +139,21 @@ impl Arming {
             "worker" => Who::Worker,
             "supervisor" => Who::Supervisor,
             "both" => Who::Both,
-            _ => return None,
+            other => Who::NobodyUntil(other.strip_prefix("until=")?.to_owned()),
         };
         Some(Self { point, hit, who, file: parts.next()?.into() })
     }
 
     fn hit(&self) {
-        let (victims, is_own_death) = victims(self.who);
+        if matches!(self.who, Who::NobodyUntil(_)) {
+            let is_meant = self.hit.is_none_or(|hit| hit == append(&self.file, b"."));
+            let start = Instant::now();
+            while is_meant && !self.file.with_extension("go").exists() && start.elapsed() < LONGEST_WAIT {
+                std::thread::yield_now();
+            }
+            return;
+        }
+        let (victims, is_own_death) = victims(&self.who);
         if victims.is_empty() && !is_own_death {
             append(&self.file.with_extension("idle"), b".");
             return;
@@ -157,21 +179,21 @@ impl Arming {
 }
 
 /// Whom this process has to kill, and whether itself after that.
-fn victims(who: Who) -> (Vec<ProcessHandle>, bool) {
+fn victims(who: &Who) -> (Vec<ProcessHandle>, bool) {
     match SUPERVISOR.get() {
         None => {
-            let mut workers = if who == Who::Supervisor { Vec::new() } else { living_workers() };
-            if who == Who::Worker {
+            let mut workers = if *who == Who::Supervisor { Vec::new() } else { living_workers() };
+            if *who == Who::Worker {
                 workers.truncate(1);
             }
-            (workers, who != Who::Worker)
+            (workers, *who != Who::Worker)
         }
         Some(supervisor) => {
-            let supervisor = supervisor.as_ref().filter(|_| who != Who::Worker);
+            let supervisor = supervisor.as_ref().filter(|_| *who != Who::Worker);
             // Opened anew: the victims are the caller's to keep.
             let living = supervisor.filter(|handle| !handle.has_ended());
             let handle = living.and_then(|handle| ProcessHandle::open(handle.pid()).ok());
-            (handle.into_iter().collect(), who != Who::Supervisor)
+            (handle.into_iter().collect(), *who != Who::Supervisor)
         }
     }
 }
@@ -180,8 +202,10 @@ fn victims(who: Who) -> (Vec<ProcessHandle>, bool) {
 fn living_workers() -> Vec<ProcessHandle> {
     let own = std::process::id();
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let mut pids: Vec<u32> =
-        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(|pid| is_worker_of(*pid, own)).collect();
+    let mut pids: Vec<u32> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| is_worker_of(*pid, own))
+        .collect();
     pids.sort_unstable();
     // If it ended in between, its number may be another's by now.
     let handles = pids.into_iter().filter_map(|pid| ProcessHandle::open(pid).ok());

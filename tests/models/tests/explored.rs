@@ -1,0 +1,82 @@
+//! Goal: leases, reaping and recycling keep their promises whoever dies when. Method: every state that the actors can reach, with a
+//! death between any two steps; each test runs one model of this crate, where its goal, its actors and what would break it are written
+//! down.
+//!
+//! Tests with *found out* in their name run a model with a flaw: they show that the model can fail.
+
+use ndpool_models::directories::{Directories, Flaw as Misplaced};
+use ndpool_models::explore::{Model, explore};
+use ndpool_models::reaping::{Flaw as Unsafe, Naming, Reaping};
+use ndpool_models::recycling::{Flaw as Careless, Recycling};
+
+fn holds(model: &impl Model) {
+    let explored = explore(model).unwrap_or_else(|way| panic!("{way}"));
+    println!("{explored:?}");
+    assert!(explored.n_states > 100 && explored.n_ends > 0, "{explored:?}");
+}
+
+fn is_found_out(model: &impl Model) -> String {
+    let way = explore(model).expect_err("the flaw goes unnoticed");
+    println!("{way}");
+    way
+}
+
+#[test]
+fn nothing_of_a_living_run_is_reaped_and_nothing_of_a_dead_one_stays() {
+    for naming in [Naming::Nameless, Naming::Temporary] {
+        holds(&Reaping { naming, flaw: Unsafe::None });
+    }
+}
+
+#[test]
+fn every_flaw_of_the_lease_is_found_out() {
+    for (naming, flaw, harm) in [
+        (Naming::Nameless, Unsafe::LinkBeforeLock, "while the run lived"),
+        (Naming::Temporary, Unsafe::NoLookAfterLock, "could not be published"),
+        (Naming::Nameless, Unsafe::SegmentBeforeManifest, "a segment was reaped"),
+        (Naming::Temporary, Unsafe::ListAfterOpen, "a segment was reaped"),
+        (Naming::Nameless, Unsafe::NoLock, "while the run lived"),
+        (Naming::Nameless, Unsafe::UnlockInChild, "while the run lived"),
+        (Naming::Nameless, Unsafe::KeepInChild, "something is left"),
+    ] {
+        let way = is_found_out(&Reaping { naming, flaw });
+        assert!(way.contains(harm), "{flaw:?}: {way}");
+    }
+}
+
+#[test]
+fn a_directory_that_home_names_is_reaped_with_it() {
+    holds(&Directories { flaw: Misplaced::None });
+}
+
+#[test]
+fn every_flaw_of_two_directories_is_found_out() {
+    for (flaw, harm) in [
+        (Misplaced::HomeLast, "something is left"),
+        (Misplaced::HomeFirstAtTheEnd, "something is left"),
+        (Misplaced::HomeThoughBusy, "something is left"),
+        (Misplaced::NoManifestThere, "of a living run"),
+    ] {
+        let way = is_found_out(&Directories { flaw });
+        assert!(way.contains(harm), "{flaw:?}: {way}");
+    }
+}
+
+#[test]
+fn an_array_in_recycled_memory_is_written_by_its_own_jobs_alone() {
+    holds(&Recycling { flaw: Careless::None, max_deaths: 3 });
+}
+
+#[test]
+fn every_flaw_of_recycling_is_found_out() {
+    for flaw in [
+        Careless::DropUnderLease,
+        Careless::SweepBeforeWait,
+        Careless::SweepBeforeWaitWithLook,
+        Careless::NoSequence,
+        Careless::NoZero,
+    ] {
+        println!("{flaw:?}");
+        is_found_out(&Recycling { flaw, max_deaths: 3 });
+    }
+}

@@ -40,8 +40,7 @@ fn a_few_seconds_of_kills_break_nothing() {
     for path in ["/wrong/n", "/hangs/n", "/leaks/n"] {
         assert_eq!(number(&figures, path), 0, "{path} in {figures}");
     }
-    for path in ["/kills_total", "/jobs_total", "/blocks_total", "/pools"]
-    {
+    for path in ["/kills_total", "/jobs_total", "/blocks_total", "/pools"] {
         assert!(number(&figures, path) > 0, "{path} in {figures}");
     }
     assert_eq!(number(&figures, "/seed"), 11);

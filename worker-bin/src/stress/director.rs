@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use ndpool::RunInfo;
+
 use super::chance::Chance;
 use super::figures::Figures;
 use super::herd::{Herd, MARK, describe};
@@ -358,7 +360,7 @@ impl<'a> Director<'a> {
     fn reap(&mut self) {
         match ndpool::reap_in(&self.places(), false) {
             Ok(reaped) => {
-                let is_ours = |info: &&ndpool::RunInfo| self.is_ours(info);
+                let is_ours = |info: &&RunInfo| self.is_ours(info);
                 self.figures.runs_reaped += reaped.iter().filter(is_ours).count() as u64;
             }
             Err(error) => self.figures.leak(format!("a reap failed: {error}")),
@@ -370,7 +372,7 @@ impl<'a> Director<'a> {
         [shm::DIRECTORY.into(), self.directory.join("tmp")]
     }
 
-    fn is_ours(&self, info: &ndpool::RunInfo) -> bool {
+    fn is_ours(&self, info: &RunInfo) -> bool {
         self.has_pressure
             || self.runs.contains(&info.run.to_string())
             || info.pid.is_some_and(|pid| self.pids.contains(&pid))
@@ -426,39 +428,50 @@ impl<'a> Director<'a> {
         }
     }
 
-    /// No worker may live while all supervisors are quiet or dead, and no segment of a dead run may be there after a reap.
+    /// No worker may live while all supervisors are quiet or dead, and no run of a dead supervisor may be there after a reap.
+    ///
+    /// Both take a moment: a worker that was being started when its supervisor was killed cannot be told from a stranger's until
+    /// it runs its program, and holds the lease until then.
     fn expect_nothing_left(&mut self) {
         let is_alone = |this: &mut Self| {
             this.herd.look();
             this.herd.resume(true);
-            let living = this.living();
-            this.herd.pids().all(|pid| living.contains(&pid))
+            this.strays().is_empty() && {
+                this.reap();
+                this.runs_left().is_ok_and(|runs| runs.is_empty())
+            }
         };
-        if !self.wait_until(ORPHAN_PATIENCE, is_alone) {
-            let living = self.living();
-            let left: Vec<u32> = self.herd.pids().filter(|pid| !living.contains(pid)).collect();
-            let states: String = left.into_iter().map(describe).collect();
+        if self.wait_until(ORPHAN_PATIENCE, is_alone) {
+            return;
+        }
+        let states: String = self.strays().into_iter().map(describe).collect();
+        if !states.is_empty() {
             self.figures.leak(format!("processes live on without a pool:\n{states}"));
         }
-        self.reap();
-        match ndpool::list_in(&self.places()) {
-            Ok(runs) => {
-                let living = self.living();
-                let ours: Vec<_> = runs.into_iter().filter(|run| self.is_ours(run)).collect();
-                for run in ours {
-                    // A forgotten handle keeps its run for as long as the process lives, and no longer.
-                    if !run.alive || !run.pid.is_some_and(|pid| living.contains(&pid)) {
-                        let what =
-                            if run.alive { "is held by a process that is no supervisor" } else { "is dead" };
-                        let names: Vec<&str> =
-                            run.segments.iter().map(|segment| segment.name.as_str()).collect();
-                        self.figures
-                            .leak(format!("run {} of {:?} {what}, and has {names:?}", run.run, run.pid));
-                    }
-                }
-            }
+        match self.runs_left() {
+            Ok(runs) => runs.into_iter().for_each(|run| self.figures.leak(run)),
             Err(error) => self.figures.leak(format!("runs cannot be listed: {error}")),
         }
+    }
+
+    /// Processes that are no living supervisors.
+    fn strays(&self) -> Vec<u32> {
+        let living = self.living();
+        self.herd.pids().filter(|pid| !living.contains(pid)).collect()
+    }
+
+    /// Runs that no living supervisor has. A forgotten handle keeps its run for as long as the process lives, and no longer.
+    fn runs_left(&self) -> ndpool::Result<Vec<String>> {
+        let living = self.living();
+        let is_held = |run: &RunInfo| run.alive && run.pid.is_some_and(|pid| living.contains(&pid));
+        let runs =
+            ndpool::list_in(&self.places())?.into_iter().filter(|run| self.is_ours(run) && !is_held(run));
+        let describe = |run: RunInfo| {
+            let what = if run.alive { "is locked though that process is dead" } else { "is dead" };
+            let names: Vec<&str> = run.segments.iter().map(|segment| segment.name.as_str()).collect();
+            format!("run {} of process {:?} {what}, and has {names:?}", run.run, run.pid)
+        };
+        Ok(runs.map(describe).collect())
     }
 
     /// Ends all supervisors, looks whether anything is left, and removes it.

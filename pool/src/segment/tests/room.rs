@@ -61,6 +61,12 @@ fn a_small_shared_memory_is_an_error_or_is_avoided() {
     assert_eq!(filled.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
     let mapping = reserved.mapping().unwrap();
     mapping.write_bytes(reserved.data_offset(), &vec![1; 30 * MB]);
+    // A run that wants to be here says why it cannot, and one that need not be here is elsewhere.
+    let error = Run::create(Backing::Named).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfSpace, "{error}");
+    assert!(error.hint().unwrap().contains("Backing::Memfd"), "{error}");
+    let elsewhere = Run::create(Backing::Auto).unwrap();
+    bytes(&elsewhere, MB).unwrap();
     // Growing where there is no room fails and leaves the segment as it was.
     fs::remove_file("/dev/shm/others").unwrap();
     let raw = Segment::raw(&named, 1000).unwrap();

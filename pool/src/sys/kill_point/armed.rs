@@ -180,16 +180,15 @@ impl Arming {
 impl Arming {
     /// Waits for somebody to pass the other point, as long as nobody dies of whom that can be expected.
     fn wait(&self) {
-        let others = match SUPERVISOR.get() {
-            None => living_workers(),
-            Some(_) => victims(&Who::Supervisor).0,
-        };
+        let is_worker = SUPERVISOR.get().is_some();
+        let others = if is_worker { victims(&Who::Supervisor).0 } else { living_workers() };
+        if is_worker && others.is_empty() {
+            return;
+        }
+        let go = self.file.with_extension("go");
+        let is_over = || go.exists() || others.iter().any(ProcessHandle::has_ended);
         let start = Instant::now();
-        while !self.file.with_extension("go").exists()
-            && !others.iter().any(ProcessHandle::has_ended)
-            && !(SUPERVISOR.get().is_some() && others.is_empty())
-            && start.elapsed() < LONGEST_WAIT
-        {
+        while !is_over() && start.elapsed() < LONGEST_WAIT {
             std::thread::yield_now();
         }
     }

@@ -106,12 +106,11 @@ pub(crate) fn reach(point: &'static str) {
         let role = if SUPERVISOR.get().is_some() { "worker" } else { "supervisor" };
         append(trace.as_ref(), format!("{point} {role} {}\n", std::process::id()).as_bytes());
     }
-    for arming in &orders.armings {
-        if arming.point == point {
-            arming.hit();
-        } else if matches!(&arming.who, Who::NobodyUntil(other) if other == point) {
-            append(&arming.file.with_extension("go"), b".");
-        }
+    orders.armings.iter().filter(|arming| arming.point == point).for_each(Arming::hit);
+    // Last: who has waited for this may kill this process.
+    let waits_for_this = |arming: &&Arming| matches!(&arming.who, Who::NobodyUntil(other) if other == point);
+    for arming in orders.armings.iter().filter(waits_for_this) {
+        append(&arming.file.with_extension("go"), b".");
     }
 }
 

@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 /// What a player is to be told to do to itself: `<point>:<hit>:<who>`, or `-` for nothing but its prelude.
 struct Order<'a> {
@@ -166,12 +167,24 @@ impl SharedMemory {
         dead.map(|run| format!("run {} with {} segments", run.run, run.segments.len())).collect()
     }
 
-    /// Whether it holds memory.
+    /// Whether it holds memory, and goes on doing so: the kernel may take a moment to free the last pages.
     fn is_used(&self) -> bool {
-        let statistics = nix::sys::statvfs::statvfs(SHARED_MEMORY).expect("it is mounted");
-        self.is_own && statistics.blocks() != statistics.blocks_free()
+        let is_used_now = || {
+            let statistics = nix::sys::statvfs::statvfs(SHARED_MEMORY).expect("it is mounted");
+            statistics.blocks() != statistics.blocks_free()
+        };
+        let start = Instant::now();
+        while self.is_own && is_used_now() {
+            if start.elapsed() > PATIENCE {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
     }
 }
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn names_in(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten();

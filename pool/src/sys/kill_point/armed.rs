@@ -106,12 +106,11 @@ pub(crate) fn reach(point: &'static str) {
         let role = if SUPERVISOR.get().is_some() { "worker" } else { "supervisor" };
         append(trace.as_ref(), format!("{point} {role} {}\n", std::process::id()).as_bytes());
     }
-    for arming in &orders.armings {
-        if arming.point == point {
-            arming.hit();
-        } else if matches!(&arming.who, Who::NobodyUntil(other) if other == point) {
-            append(&arming.file.with_extension("go"), b".");
-        }
+    orders.armings.iter().filter(|arming| arming.point == point).for_each(Arming::hit);
+    // Last: who has waited for this may kill this process.
+    let waits_for_this = |arming: &&Arming| matches!(&arming.who, Who::NobodyUntil(other) if other == point);
+    for arming in orders.armings.iter().filter(waits_for_this) {
+        append(&arming.file.with_extension("go"), b".");
     }
 }
 
@@ -180,16 +179,15 @@ impl Arming {
 impl Arming {
     /// Waits for somebody to pass the other point, as long as nobody dies of whom that can be expected.
     fn wait(&self) {
-        let others = match SUPERVISOR.get() {
-            None => living_workers(),
-            Some(_) => victims(&Who::Supervisor).0,
-        };
+        let is_worker = SUPERVISOR.get().is_some();
+        let others = if is_worker { victims(&Who::Supervisor).0 } else { living_workers() };
+        if is_worker && others.is_empty() {
+            return;
+        }
+        let go = self.file.with_extension("go");
+        let is_over = || go.exists() || others.iter().any(ProcessHandle::has_ended);
         let start = Instant::now();
-        while !self.file.with_extension("go").exists()
-            && !others.iter().any(ProcessHandle::has_ended)
-            && !(SUPERVISOR.get().is_some() && others.is_empty())
-            && start.elapsed() < LONGEST_WAIT
-        {
+        while !is_over() && start.elapsed() < LONGEST_WAIT {
             std::thread::yield_now();
         }
     }

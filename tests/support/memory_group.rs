@@ -79,7 +79,7 @@ impl Drop for MemoryGroup {
     fn drop(&mut self) {
         // Refused as long as somebody is in it; a process that was just killed may take a moment to leave.
         while fs::remove_dir(&self.directory)
-            .is_err_and(|error| error.raw_os_error() == Some(nix::libc::EBUSY))
+            .is_err_and(|error| error.raw_os_error() == Some(nix::errno::Errno::EBUSY as i32))
         {
             if !self.processes().iter().all(|&pid| !crate::is_alive(pid)) {
                 break;

@@ -157,6 +157,6 @@ fn locators_that_do_not_fit_are_refused() {
         refused(&Locator { data_offset: 8, ..good.clone() }, "outside");
         refused(&Locator { generation: 77, ..good.clone() }, "generation 77");
         refused(&Locator { file_len: 0, data_len: 0, data_offset: 0, ..good.clone() }, "wanted 0");
-        refused(&Locator { kind: None, ..good }, "without an identity");
+        refused(&Locator { kind: None, ..good }, "a user's file");
     });
 }

@@ -3,10 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, IsTerminal, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -15,8 +13,9 @@ use std::time::{Duration, Instant};
 use ndpool::RunInfo;
 
 use super::chance::Chance;
+use super::crew::{Orders, Supervisor, was_killed};
 use super::figures::Figures;
-use super::herd::{Herd, MARK, describe};
+use super::herd::{Herd, describe};
 use super::killer::Killer;
 use super::report::Report;
 use super::shm::{self, Pressure};
@@ -33,25 +32,6 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(35);
 const PROGRESS: Duration = Duration::from_secs(5);
 /// Between two calls of the reaper.
 const REAP: Duration = Duration::from_millis(700);
-
-/// One supervisor process.
-struct Supervisor {
-    index: u64,
-    child: Child,
-    /// When it last said something, or was resumed.
-    heard: Duration,
-    is_quiet: bool,
-    has_ended: bool,
-}
-
-impl Supervisor {
-    fn tell(&mut self, order: &str) {
-        if let Some(stdin) = &mut self.child.stdin {
-            // One that is dead by now is noticed elsewhere.
-            let _ = writeln!(stdin, "{order}");
-        }
-    }
-}
 
 /// A clock that adds up ticks: time in which this process was stopped does not count.
 struct Clock {
@@ -164,44 +144,21 @@ impl<'a> Director<'a> {
 
     /// Starts a supervisor, on this thread: it goes with the thread that started it.
     fn start(&mut self, index: u64) -> std::io::Result<()> {
-        fs::create_dir_all(self.directory.join(index.to_string()))?;
         let start = self.starts[index as usize];
         self.starts[index as usize] += 1;
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg("stress-supervisor")
-            .args(["--seed", &self.figures.seed.to_string()])
-            .args(["--index", &index.to_string()])
-            .args(["--start", &start.to_string()])
-            .args(["--director", &std::process::id().to_string()])
-            .arg("--directory")
-            .arg(&self.directory)
-            .args(self.has_pressure.then_some("--pressure"))
-            .env(MARK, &self.mark)
-            // What is left in there after the end is a leak.
-            .env("TMPDIR", self.directory.join("tmp"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // Ctrl-C is for the director.
-            .process_group(0);
-        let mut child = command.spawn()?;
-        let (pid, stdout, sender) = (child.id(), child.stdout.take(), self.sender.clone());
-        std::thread::spawn(move || {
-            let lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines());
-            // The last line of one that was killed may be cut short.
-            for report in lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()) {
-                if sender.send((pid, report)).is_err() {
-                    return;
-                }
-            }
-        });
-        self.pids.insert(pid);
-        self.figures.supervisors_started += 1;
-        let heard = self.clock.now;
-        let mut supervisor = Supervisor { index, child, heard, is_quiet: false, has_ended: false };
+        let orders = Orders {
+            seed: self.figures.seed,
+            mark: &self.mark,
+            directory: &self.directory,
+            has_pressure: self.has_pressure,
+            reports: &self.sender,
+        };
+        let mut supervisor = Supervisor::start(&orders, index, start, self.clock.now)?;
         if self.args.fault && self.figures.wrong.n == 0 {
             supervisor.tell("fault");
         }
+        self.pids.insert(supervisor.pid());
+        self.figures.supervisors_started += 1;
         self.supervisors.push(supervisor);
         Ok(())
     }
@@ -211,7 +168,7 @@ impl<'a> Director<'a> {
         let mut living: Vec<&Supervisor> =
             self.supervisors.iter().filter(|supervisor| !supervisor.has_ended).collect();
         living.sort_unstable_by_key(|supervisor| supervisor.index);
-        living.iter().map(|supervisor| supervisor.child.id()).collect()
+        living.iter().map(|supervisor| supervisor.pid()).collect()
     }
 
     /// Waits a moment and takes in what has happened.
@@ -244,7 +201,7 @@ impl<'a> Director<'a> {
         }
         let is_hang = matches!(report, Report::Hang(_));
         let mut who = format!("process {pid}");
-        if let Some(supervisor) = self.supervisors.iter_mut().find(|known| known.child.id() == pid) {
+        if let Some(supervisor) = self.supervisors.iter_mut().find(|known| known.pid() == pid) {
             supervisor.heard = now;
             supervisor.is_quiet |= matches!(report, Report::Quiet);
             who = format!(
@@ -275,24 +232,17 @@ impl<'a> Director<'a> {
     }
 
     fn end_by_force(&mut self, pid: u32) {
-        if let Some(supervisor) = self.supervisors.iter_mut().find(|known| known.child.id() == pid) {
-            let _ = supervisor.child.kill();
+        if let Some(supervisor) = self.supervisors.iter_mut().find(|known| known.pid() == pid) {
+            supervisor.end_by_force();
         }
     }
 
     /// Notices supervisors that have ended, and how.
     fn see_ends(&mut self, now: Duration) {
         for supervisor in &mut self.supervisors {
-            if supervisor.has_ended {
-                continue;
-            }
-            let Ok(Some(status)) = supervisor.child.try_wait() else { continue };
-            supervisor.has_ended = true;
-            let pid = supervisor.child.id();
-            let was_killed = status
-                .signal()
-                .is_some_and(|signal| [libc::SIGKILL, libc::SIGTERM, libc::SIGSEGV].contains(&signal));
-            if !was_killed && !status.success() {
+            let Some(status) = supervisor.take_end() else { continue };
+            let pid = supervisor.pid();
+            if !was_killed(status) && !status.success() {
                 self.figures.wrong(format!("supervisor {} ended by itself: {status}", supervisor.index));
             }
             for (_, member) in self.herd.members_mut().filter(|(_, member)| member.parent == pid) {
@@ -333,7 +283,7 @@ impl<'a> Director<'a> {
     fn see_silence(&mut self, now: Duration) {
         let mut silent = Vec::new();
         for supervisor in self.supervisors.iter_mut().filter(|supervisor| !supervisor.has_ended) {
-            let pid = supervisor.child.id();
+            let pid = supervisor.pid();
             let is_stopped = self.herd.get(pid).is_some_and(|member| member.stopped_until.is_some());
             if is_stopped || supervisor.is_quiet {
                 supervisor.heard = now;
@@ -419,7 +369,7 @@ impl<'a> Director<'a> {
             .supervisors
             .iter()
             .filter(|known| !known.has_ended && which(known))
-            .map(|known| known.child.id())
+            .map(|known| known.pid())
             .collect();
         for pid in late {
             let state = self.state_of(pid);
@@ -477,11 +427,7 @@ impl<'a> Director<'a> {
     /// Ends all supervisors, looks whether anything is left, and removes it.
     fn end(&mut self) {
         self.calm_down();
-        for supervisor in &mut self.supervisors {
-            supervisor.is_quiet = false;
-            // The end of its input is the order to end.
-            drop(supervisor.child.stdin.take());
-        }
+        self.supervisors.iter_mut().for_each(Supervisor::let_go);
         if !self.wait_until(PATIENCE, |this| this.supervisors.iter().all(|known| known.has_ended)) {
             self.report_those_who_do_not("end", |_| true);
             self.wait_until(PATIENCE, |this| this.supervisors.iter().all(|known| known.has_ended));
@@ -527,9 +473,5 @@ impl Drop for Director<'_> {
     fn drop(&mut self) {
         // After an error: nobody may be left.
         self.herd.kill_all();
-        for supervisor in &mut self.supervisors {
-            let _ = supervisor.child.kill();
-            let _ = supervisor.child.wait();
-        }
     }
 }

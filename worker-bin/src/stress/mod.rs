@@ -24,9 +24,11 @@
 //! | `killer` | what happens to them |
 //! | `shm` | a shared memory of one's own, and filling it |
 //! | `figures` | the summary |
+//! | `crew` | supervisors as the director has them |
 //! | `director` | who runs all this |
 
 mod chance;
+mod crew;
 mod director;
 mod exact;
 mod figures;

@@ -140,7 +140,9 @@ impl Run {
         match manifests.first_mut().map(|home| home.record_socket(path_of(&socket))) {
             None | Some(Ok(())) => {}
             // The worker removes the socket, unless it dies with this process.
-            Some(Err(error)) if is_full(&error) => tracing::warn!(%error, "cannot note the socket of a worker"),
+            Some(Err(error)) if is_full(&error) => {
+                tracing::warn!(%error, "cannot note the socket of a worker")
+            }
             Some(Err(error)) => return Err(Error::io("cannot write to the manifest", error)),
         }
         Ok(socket)

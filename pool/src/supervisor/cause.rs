@@ -54,12 +54,16 @@ pub(super) fn diagnose(facts: &Facts<'_>) -> (Cause, Vec<String>) {
             Cause::Deadline
         }
         WorkerExit::Cancelled(grace) => {
-            evidence.push(format!("the pool killed it: its job was cancelled, and its block went on for more than {grace:?}"));
+            evidence.push(format!(
+                "the pool killed it: its job was cancelled, and its block went on for more than {grace:?}"
+            ));
             Cause::Cancelled
         }
         WorkerExit::MemoryLimit { limit_bytes, found_bytes } => {
             evidence.push(match found_bytes {
-                Some(found) => format!("the pool killed it: {found} bytes of memory of its own, {limit_bytes} allowed"),
+                Some(found) => {
+                    format!("the pool killed it: {found} bytes of memory of its own, {limit_bytes} allowed")
+                }
                 None => format!("the system refused it memory beyond twice its limit of {limit_bytes} bytes"),
             });
             Cause::MemoryLimit

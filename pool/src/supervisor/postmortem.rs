@@ -1,7 +1,6 @@
 //! The record of a worker's end: gathered once the process was waited for, and before its blocks are swept and its cells
 //! reset.
 
-
 use super::cause::{Facts, diagnose};
 use super::core::Core;
 use super::record::{JobRecord, Phase};

@@ -33,7 +33,11 @@ pub(super) fn blame(cause: &Cause, had_begun: bool) -> Blame {
         | Cause::Signal
         | Cause::Exit
         | Cause::GaveUp => true,
-        Cause::Killed { .. } | Cause::Cancelled | Cause::DidNotStart | Cause::SupervisorLost | Cause::Unknown => false,
+        Cause::Killed { .. }
+        | Cause::Cancelled
+        | Cause::DidNotStart
+        | Cause::SupervisorLost
+        | Cause::Unknown => false,
     };
     if is_own_doing && had_begun { Blame::Block } else { Blame::Outside }
 }

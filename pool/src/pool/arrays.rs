@@ -3,6 +3,7 @@
 use super::handle::Pool;
 use crate::array::{Element, MappedArray, SharedArray};
 use crate::error::Result;
+use crate::supervisor::wait_if_program_ends;
 use ndarray::{ArrayRef, Dimension, IntoDimension};
 use std::path::Path;
 
@@ -27,7 +28,7 @@ impl Pool {
     /// # Ok::<(), ndpool::Error>(())
     /// ```
     pub fn zeros<T: Element, S: IntoDimension>(&self, shape: S) -> Result<SharedArray<T, S::Dim>> {
-        SharedArray::zeros_in(self.segments(), shape.into_dimension())
+        made(SharedArray::zeros_in(self.segments(), shape.into_dimension()))
     }
 
     /// An array of zeros with the shape and element type of another.
@@ -39,7 +40,7 @@ impl Pool {
         &self,
         like: &SharedArray<T, D>,
     ) -> Result<SharedArray<T, D>> {
-        SharedArray::zeros_in(self.segments(), like.raw_dim())
+        made(SharedArray::zeros_in(self.segments(), like.raw_dim()))
     }
 
     /// An array of one value.
@@ -48,7 +49,7 @@ impl Pool {
     ///
     /// As for [`Pool::zeros`].
     pub fn full<T: Element, S: IntoDimension>(&self, shape: S, value: T) -> Result<SharedArray<T, S::Dim>> {
-        SharedArray::full_in(self.segments(), shape.into_dimension(), value)
+        made(SharedArray::full_in(self.segments(), shape.into_dimension(), value))
     }
 
     /// A copy of an array or view, whatever its strides; the copy is in C order.
@@ -69,7 +70,7 @@ impl Pool {
     /// # Ok::<(), ndpool::Error>(())
     /// ```
     pub fn from_array<T: Element, D: Dimension>(&self, array: &ArrayRef<T, D>) -> Result<SharedArray<T, D>> {
-        SharedArray::from_array_in(self.segments(), &array.view())
+        made(SharedArray::from_array_in(self.segments(), &array.view()))
     }
 
     /// An array whose elements are a function of their indices. The function is called from several threads.
@@ -92,7 +93,7 @@ impl Pool {
         shape: S,
         function: impl Fn(<S::Dim as Dimension>::Pattern) -> T + Sync,
     ) -> Result<SharedArray<T, S::Dim>> {
-        SharedArray::from_shape_fn_in(self.segments(), shape.into_dimension(), function)
+        made(SharedArray::from_shape_fn_in(self.segments(), shape.into_dimension(), function))
     }
 
     /// A copy of a `.npy` file, read by several threads.
@@ -107,7 +108,7 @@ impl Pool {
     ///
     /// `numpy.load`; the format is described in `numpy.lib.format`.
     pub fn load_npy<T: Element, D: Dimension>(&self, path: impl AsRef<Path>) -> Result<SharedArray<T, D>> {
-        SharedArray::load_npy_in(self.segments(), path.as_ref())
+        made(SharedArray::load_npy_in(self.segments(), path.as_ref()))
     }
 
     /// A `.npy` file as it lies on disk, without a copy, to be read by tasks.
@@ -144,4 +145,10 @@ impl Pool {
         // SAFETY: the caller promises what `open` asks for.
         unsafe { MappedArray::open(path.as_ref()) }
     }
+}
+
+/// What was made. If it could not be made because the program ends, this never returns: the caller is not to take that for
+/// an error of its own.
+fn made<A>(result: Result<A>) -> Result<A> {
+    result.inspect_err(|_| wait_if_program_ends())
 }

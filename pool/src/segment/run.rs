@@ -132,10 +132,7 @@ impl Run {
         make: impl FnOnce() -> Result<T>,
         path_of: impl FnOnce(&T) -> &Path,
     ) -> Result<T> {
-        let mut manifests = self.manifests();
-        if self.has_ended.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Shutdown, "the program is ending"));
-        }
+        let mut manifests = self.open_manifests()?;
         let socket = make()?;
         match manifests.first_mut().map(|home| home.record_socket(path_of(&socket))) {
             None | Some(Ok(())) => {}
@@ -156,7 +153,7 @@ impl Run {
         kill_point!("run.remove_all.begin");
         let manifests = {
             let mut manifests = self.manifests();
-            // Other threads go on until the process is gone: they must make no more sockets.
+            // Other threads go on until the process is gone: they must make no more sockets, and give no file a name.
             self.has_ended.store(true, Ordering::Relaxed);
             std::mem::take(&mut *manifests)
         };
@@ -187,7 +184,7 @@ impl Run {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let plan = Plan { run: self.id, number, kind, file_len, header };
         let recycled = self.shelf().take(kind, file_len);
-        let (storage, was_used) = match recycled.and_then(|storage| Self::renewed(storage, plan)) {
+        let (storage, was_used) = match recycled.and_then(|storage| self.renewed(storage, plan)) {
             Some(storage) => (storage, true),
             None => (self.create_file(plan)?, false),
         };
@@ -195,7 +192,8 @@ impl Run {
         Ok((storage, was_used))
     }
 
-    fn renewed(mut storage: Storage, plan: Plan<'_>) -> Option<Storage> {
+    fn renewed(&self, mut storage: Storage, plan: Plan<'_>) -> Option<Storage> {
+        let _manifests = self.open_manifests().ok()?;
         // A file that cannot be renamed (its name vanished) is given up for a new one.
         storage.renew(plan).ok()?;
         Some(storage)
@@ -243,17 +241,34 @@ impl Run {
     }
 
     fn create_named(&self, plan: Plan<'_>, directory: &Path, in_memory: bool) -> Result<Storage> {
-        let mut manifests = self.manifests();
-        let Some(manifest) = manifests.iter_mut().find(|manifest| manifest.directory() == directory) else {
-            let message = format!("{} cannot be written to", directory.display());
-            return Err(Error::new(ErrorKind::Io, message)
-                .with_hint("let the pool use Backing::Memfd or Backing::File"));
+        let gate = || {
+            let mut manifests = self.open_manifests()?;
+            let Some(manifest) = manifests.iter_mut().find(|manifest| manifest.directory() == directory) else {
+                let message = format!("{} cannot be written to", directory.display());
+                return Err(Error::new(ErrorKind::Io, message)
+                    .with_hint("let the pool use Backing::Memfd or Backing::File"));
+            };
+            manifest.ensure_visible().map_err(|error| {
+                Error::io(format_args!("cannot publish the manifest in {}", directory.display()), error)
+            })?;
+            Ok(manifests)
         };
-        manifest.ensure_visible().map_err(|error| {
-            Error::io(format_args!("cannot publish the manifest in {}", directory.display()), error)
-        })?;
-        drop(manifests);
-        Storage::named(plan, directory, in_memory)
+        // Whoever has no manifest there need not make a file first.
+        drop(gate()?);
+        Storage::named(plan, directory, in_memory, gate)
+    }
+
+    /// The manifests, for whoever is to give a file a name: while they are locked, nobody ends the run.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Shutdown`] if the run has ended, because the process is about to.
+    fn open_manifests(&self) -> Result<MutexGuard<'_, Vec<Manifest>>> {
+        let manifests = self.manifests();
+        if self.has_ended.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Shutdown, "the program is ending"));
+        }
+        Ok(manifests)
     }
 
     fn manifests(&self) -> MutexGuard<'_, Vec<Manifest>> {

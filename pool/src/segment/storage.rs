@@ -56,8 +56,14 @@ impl Plan<'_> {
 }
 
 impl Storage {
-    /// Creates a file in a directory: nameless, with its space and header, and then visible.
-    pub(super) fn named(plan: Plan<'_>, directory: &Path, in_memory: bool) -> Result<Self, Error> {
+    /// Creates a file in a directory: nameless, with its space and header, and then visible. `gate` is asked, and what it
+    /// gives is kept, while the file gets its name.
+    pub(super) fn named<G>(
+        plan: Plan<'_>,
+        directory: &Path,
+        in_memory: bool,
+        gate: impl FnOnce() -> Result<G, Error>,
+    ) -> Result<Self, Error> {
         check_room(plan, Some(directory), in_memory)?;
         let create = || {
             kill_point!("segment.create.begin");
@@ -66,15 +72,19 @@ impl Storage {
             kill_point!("segment.create.made");
             shm::reserve(&file, 0, plan.file_len as u64)?;
             kill_point!("segment.create.reserved");
-            let mut storage = Self::new(plan, file)?;
+            let storage = Self::new(plan, file)?;
             kill_point!("segment.create.written");
-            name.publish(&storage.file, &directory.join(plan.name().to_string()))?;
-            kill_point!("segment.create.linked");
-            storage.directory = Some(directory.to_owned());
-            storage.in_memory = in_memory;
-            Ok(storage)
+            Ok((storage, name))
         };
-        create().map_err(|error| refused(plan, Some(directory), error))
+        let refused = |error| refused(plan, Some(directory), error);
+        let (mut storage, name) = create().map_err(refused)?;
+        let open = gate()?;
+        name.publish(&storage.file, &directory.join(plan.name().to_string())).map_err(refused)?;
+        drop(open);
+        kill_point!("segment.create.linked");
+        storage.directory = Some(directory.to_owned());
+        storage.in_memory = in_memory;
+        Ok(storage)
     }
 
     /// Creates anonymous memory.

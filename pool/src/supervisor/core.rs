@@ -228,7 +228,8 @@ impl Core {
         for slot in 0..self.slots.len() {
             let core = Arc::clone(self);
             let thread = std::thread::Builder::new()
-                .name(format!("ndpool {slot}"))
+                // Not as its worker: a child has the name of the thread that starts it until it has a program of its own.
+                .name(format!("ndpool slot {slot}"))
                 .spawn(move || actor::run(&core, slot))
                 .map_err(|error| with_limits_hint(Error::io("cannot start a thread", error)))?;
             self.threads().push(thread);

@@ -53,6 +53,6 @@ pub(crate) use handshake::duplicate_task;
 pub(crate) use outcome::decode_failure;
 pub(crate) use outcome::failure_error;
 pub(crate) use record::JobRecord;
-pub(crate) use signals::watch_signals;
+pub(crate) use signals::{wait_if_program_ends, watch_signals};
 pub use spawn::Stderr;
 pub(crate) use table::OwnedArena;

@@ -37,7 +37,7 @@ pub(crate) fn watch_signals(core: &Arc<Core>) -> Result<()> {
 
 /// Never returns once a signal ends the program, except on the thread that cleans up: whoever uses a pool then must
 /// neither see its jobs cancelled and go on to exit with a code of its own, nor end the process half cleaned up.
-pub(super) fn wait_if_program_ends() {
+pub(crate) fn wait_if_program_ends() {
     if ENDING.get().is_some_and(|cleaner| *cleaner != thread::current().id()) {
         loop {
             thread::park();

@@ -1,4 +1,4 @@
-use crate::scenario::{self, End, OLD_FILE};
+use crate::scenario::{self, End, OLD_FILE, ROOM_BYTES, SHARED_MEMORY};
 use ndpool::{Backing, Pool, Stderr};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -134,7 +134,6 @@ struct SharedMemory {
     is_own: bool,
 }
 
-const SHARED_MEMORY: &str = "/dev/shm";
 
 impl SharedMemory {
     /// Hides the machine's behind one of its own, where that is permitted.
@@ -150,7 +149,10 @@ impl SharedMemory {
         let none: Option<&str> = None;
         let mounted = isolated
             .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
-            .and_then(|()| mount(Some("tmpfs"), SHARED_MEMORY, Some("tmpfs"), MsFlags::empty(), none));
+            .and_then(|()| {
+                let size = format!("size={ROOM_BYTES}");
+                mount(Some("tmpfs"), SHARED_MEMORY, Some("tmpfs"), MsFlags::empty(), Some(&*size))
+            });
         if let Err(error) = mounted {
             eprintln!("no shared memory of its own ({error}): what a player leaves is found by its process");
         }

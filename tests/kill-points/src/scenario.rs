@@ -42,6 +42,8 @@ pub const ALL: &[Scenario] = &[
         prelude: &["condemn.word:1:until=block.condemned"],
         end: End::WithSuccess,
     },
+    Scenario { name: "room", play: room, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "way", play: way, prelude: &[], end: End::WithSuccess },
     Scenario { name: "queue", play: queue, prelude: &[], end: End::WithSuccess },
     Scenario { name: "exit", play: exit, prelude: &[], end: End::WithSuccess },
     Scenario { name: "signal", play: signal, prelude: &[], end: End::BySignal(libc::SIGTERM) },
@@ -116,6 +118,11 @@ fn pool(backing: Backing) -> Pool {
 fn builder(workers: usize) -> ndpool::Builder {
     Pool::builder().workers(workers).stderr(Stderr::Keep).idle_spin(Duration::from_micros(50))
 }
+
+/// Where named segments lie.
+pub const SHARED_MEMORY: &str = "/dev/shm";
+/// How much of it a run has to itself, where it may.
+pub const ROOM_BYTES: usize = 32 << 20;
 
 /// Directory of this run.
 pub fn directory() -> PathBuf {
@@ -309,6 +316,45 @@ fn staged() {
     let pool = pool(Backing::Named);
     drop(steps(&pool));
     assert_eq!((pool.stats().blocks_finished, pool.stats().blocks_redone), (10, 0));
+}
+
+/// A result that finds no room while another block is held: its block is given back until there is some.
+fn room() {
+    let pool = pool(Backing::Named);
+    let gate = Gate::new();
+    let mut x = pool.zeros::<u64, _>(2).unwrap();
+    let mut other = pool.zeros::<u64, _>(1).unwrap();
+    // Once, for all that it needs to be there.
+    pool.run(increment("", &mut other)).unwrap();
+    let filler = filler();
+    let job = pool.submit(increment_with_result(gate.name(), ROOM_BYTES / 2, &mut x).block_rows(1)).unwrap();
+    gate.wait_for(1);
+    // The other worker has no block in hand any more, else it could not run this.
+    pool.run(increment("", &mut other)).unwrap();
+    drop(filler);
+    gate.open();
+    let result = job.join().unwrap().0;
+    assert_eq!(result.iter().map(String::len).collect::<Vec<_>>(), [ROOM_BYTES / 2, 0]);
+    assert_eq!((x.view(), other.view()[0]), (array![1, 1].view(), 2));
+}
+
+/// A file without a name that leaves less room than [`room`]'s result takes.
+fn filler() -> std::fs::File {
+    let path = Path::new(SHARED_MEMORY).join("filler");
+    let file = std::fs::File::create_new(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    let free = nix::sys::statvfs::fstatvfs(&file).unwrap();
+    let free_bytes = free.blocks_free() as usize * free.fragment_size() as usize;
+    assert!(free_bytes <= ROOM_BYTES, "this scenario wants shared memory of its own, of {ROOM_BYTES} bytes");
+    nix::fcntl::posix_fallocate(&file, 0, (free_bytes - ROOM_BYTES / 4) as i64).unwrap();
+    file
+}
+
+/// A worker whose descriptors a task has used up makes way for a fresh one.
+fn way() {
+    let pool = builder(1).build().unwrap();
+    pool.run(use_up_descriptors()).unwrap();
+    drop(steps(&pool));
 }
 
 /// More jobs than can be open at a time.

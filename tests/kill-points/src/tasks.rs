@@ -2,6 +2,8 @@ use ndarray::prelude::*;
 use ndpool::merge::{Concat, Sum};
 use ndpool::{Block, task};
 use ndpool_tests::{Gate, wait_until};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::fs::File;
 use std::path::Path;
 
 /// Changes two staged arrays so that a block that is applied twice, never, or in part shows; the sum of what it found.
@@ -79,6 +81,32 @@ pub fn increment_after(file: &str, block: &Block, mut x: ArrayViewMut1<u64>) {
 pub fn increment_or_fail(which: usize, block: &Block, mut x: ArrayViewMut1<u64>) -> Result<(), String> {
     x += 1;
     if block.index() == which { Err("no".into()) } else { Ok(()) }
+}
+
+/// Adds one; block 0 gives so many bytes, the others none, but they wait at a gate.
+#[task]
+pub fn increment_with_result(
+    gate: &str,
+    len: usize,
+    block: &Block,
+    mut x: ArrayViewMut1<u64>,
+) -> Concat<String> {
+    x += 1;
+    if block.index() == 0 {
+        return Concat(vec!["x".repeat(len)]);
+    }
+    Gate::pass(gate);
+    Concat(vec![String::new()])
+}
+
+/// Leaves no descriptor in its worker.
+#[task]
+pub fn use_up_descriptors() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 40, hard).unwrap();
+    while let Ok(file) = File::open("/dev/null") {
+        std::mem::forget(file);
+    }
 }
 
 /// Adds one, but ends its first worker.

@@ -243,7 +243,8 @@ impl Run {
     fn create_named(&self, plan: Plan<'_>, directory: &Path, in_memory: bool) -> Result<Storage> {
         let gate = || {
             let mut manifests = self.open_manifests()?;
-            let Some(manifest) = manifests.iter_mut().find(|manifest| manifest.directory() == directory) else {
+            let Some(manifest) = manifests.iter_mut().find(|manifest| manifest.directory() == directory)
+            else {
                 let message = format!("{} cannot be written to", directory.display());
                 return Err(Error::new(ErrorKind::Io, message)
                     .with_hint("let the pool use Backing::Memfd or Backing::File"));

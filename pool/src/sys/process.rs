@@ -6,6 +6,7 @@
 use super::kill_point;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
@@ -175,6 +176,14 @@ pub(crate) fn set_process_name(name: &str) {
     if let Ok(name) = std::ffi::CString::new(name) {
         // Only an unmapped pointer can make it fail.
         let _ = nix::sys::prctl::set_name(&name);
+    }
+}
+
+/// Gives this process as many descriptors and as much memory as it may have.
+pub(crate) fn lift_soft_limits() {
+    for resource in [Resource::RLIMIT_NOFILE, Resource::RLIMIT_AS, Resource::RLIMIT_DATA] {
+        // Whoever may not raise a limit goes on with what there is.
+        let _ = getrlimit(resource).and_then(|(_, hard)| setrlimit(resource, hard, hard));
     }
 }
 

@@ -105,6 +105,8 @@ fn reap_and_end(why: &str, patience: Duration) -> ! {
     kill_point!("watch.noticed");
     // For a supervisor that lives after all.
     serve::say_farewell(Farewell::SupervisorLost, why);
+    // Tasks may have used up what this process was given; cleaning up wants a little of it.
+    process::lift_soft_limits();
     if let Some(run) = RUN.get() {
         // What cannot be removed here, the next pool or `ndpool reap` removes.
         let _ = segment::reap_run_when_free(run.id, &run.directories, patience);

@@ -134,7 +134,6 @@ struct SharedMemory {
     is_own: bool,
 }
 
-
 impl SharedMemory {
     /// Hides the machine's behind one of its own, where that is permitted.
     fn own() -> Self {

@@ -350,11 +350,13 @@ fn filler() -> std::fs::File {
     file
 }
 
-/// A worker whose descriptors a task has used up makes way for a fresh one.
+/// A worker whose address space a task has used up makes way for a fresh one.
 fn way() {
     let pool = builder(1).build().unwrap();
-    pool.run(use_up_descriptors()).unwrap();
-    drop(steps(&pool));
+    pool.run(use_up_address_space()).unwrap();
+    let mut x = pool.zeros::<u64, _>(LARGE_BYTES / 8).unwrap();
+    pool.run(increment("", &mut x)).unwrap();
+    assert!(x.view().iter().all(|x| *x == 1));
 }
 
 /// More jobs than can be open at a time.

@@ -14,12 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const WHO: [&str; 3] = ["worker", "supervisor", "both"];
 
-/// Points that a worker passes before it watches its supervisor, or may pass when it was asked to end, as its supervisor shuts
-/// down: if that is killed there, the rest may be left to the next pool. At all others workers clean up.
-const UNWATCHED: [&str; 8] = [
+/// Points that a worker passes before it watches its supervisor, or may pass when it was asked to end, or is to be replaced, as its
+/// supervisor shuts down: if that is killed there, the rest may be left to the next pool. At all others workers clean up.
+const UNWATCHED: [&str; 10] = [
     "worker.begin",
     "worker.environment_taken",
     "block.over",
+    "make_way.begin",
+    "make_way.free",
     "job.left",
     "job.rung",
     "worker.parking",

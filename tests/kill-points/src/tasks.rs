@@ -3,8 +3,10 @@ use ndpool::merge::{Concat, Sum};
 use ndpool::{Block, task};
 use ndpool_tests::{Gate, wait_until};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::fs::File;
 use std::path::Path;
+
+/// Bytes of an array that is large.
+pub const LARGE_BYTES: usize = 2 << 20;
 
 /// Changes two staged arrays so that a block that is applied twice, never, or in part shows; the sum of what it found.
 #[task]
@@ -99,14 +101,13 @@ pub fn increment_with_result(
     Concat(vec![String::new()])
 }
 
-/// Leaves no descriptor in its worker.
+/// Leaves its worker too little address space for a large array, and enough to count what points it passes.
 #[task]
-pub fn use_up_descriptors() {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, 40, hard).unwrap();
-    while let Ok(file) = File::open("/dev/null") {
-        std::mem::forget(file);
-    }
+pub fn use_up_address_space() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+    let sizes = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let n_pages: u64 = sizes.split(' ').next().unwrap().parse().unwrap();
+    setrlimit(Resource::RLIMIT_AS, n_pages * 4096 + LARGE_BYTES as u64 / 2, hard).unwrap();
 }
 
 /// Adds one, but ends its first worker.

@@ -355,7 +355,7 @@ fn way() {
     let pool = builder(1).build().unwrap();
     pool.run(use_up_address_space()).unwrap();
     let mut x = pool.zeros::<u64, _>(LARGE_BYTES / 8).unwrap();
-    pool.run(increment("", &mut x)).unwrap();
+    pool.run(increment("", &mut x).block_rows(LARGE_BYTES / 32)).unwrap();
     assert!(x.view().iter().all(|x| *x == 1));
 }
 

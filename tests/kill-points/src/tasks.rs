@@ -6,7 +6,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::path::Path;
 
 /// Bytes of an array that is large.
-pub const LARGE_BYTES: usize = 2 << 20;
+pub const LARGE_BYTES: usize = 12 << 20;
 
 /// Changes two staged arrays so that a block that is applied twice, never, or in part shows; the sum of what it found.
 #[task]

@@ -40,7 +40,7 @@ struct BoardHeader {
     unused_1: [AtomicU64; 7],
 }
 
-/// One worker's part. Written by the worker, but for `parked` and `retire`.
+/// One worker's part. Written by the worker, `parked` and `retire` by others too; reset by the supervisor between two processes.
 #[repr(C, align(64))]
 struct WorkerCells {
     /// See [`Bed`].
@@ -60,7 +60,7 @@ struct WorkerCells {
     n_begun: AtomicU64,
     /// Bytes of `last_words` in use.
     last_words_len: AtomicU64,
-    unused: [AtomicU64; 1],
+    unused_0: [AtomicU64; 1],
     /// Number and code of the signal that ended the worker, as its handler was told; zero if none came.
     signal: AtomicU64,
     /// The address that the signal is about.

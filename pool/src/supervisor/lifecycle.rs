@@ -44,7 +44,7 @@ pub(super) enum State {
     Ending,
     /// Nothing will be done any more, as wished.
     Stopped,
-    /// Nothing will be done any more: workers do not start.
+    /// Workers do not start: nothing is done until there is a reason to try again.
     GivenUp,
 }
 

@@ -11,6 +11,7 @@ use ndpool::{Backing, Block, ErrorKind, Pool, Stderr, task};
 use ndpool_tests::{Container, Gate, Run, role, watchdog};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::File;
+use std::io::Write;
 
 const MIB: usize = 1 << 20;
 
@@ -127,6 +128,58 @@ fn a_block_gives_way_until_space_comes_back() {
     assert_eq!(error.kind(), ErrorKind::OutOfSpace, "{error}");
     assert_eq!(error.failed_blocks().not_applied(), [0]);
     assert_eq!(x.view().to_vec(), [1, 2]);
+    std::fs::remove_file("/dev/shm/filler").unwrap();
+}
+
+/// As `first_is_large`, with a gate for either block; notes in a file each time that block 0 is run.
+#[task]
+fn first_is_large_and_noted(
+    block: &Block,
+    gates: (String, String),
+    notes: &str,
+    len: usize,
+    mut x: ArrayViewMut1<i64>,
+) -> Concat<String> {
+    x += 1;
+    if block.index() > 0 {
+        Gate::pass(&gates.1);
+        return Concat(vec![String::new()]);
+    }
+    File::options().append(true).create(true).open(notes).unwrap().write_all(b".").unwrap();
+    Gate::pass(&gates.0);
+    Concat(vec!["x".repeat(len)])
+}
+
+#[ndpool::test]
+fn a_block_that_gave_way_in_a_cancelled_job_is_not_run_again() {
+    let _watchdog = watchdog();
+    if role().is_none() {
+        return with_64_mb("a_block_that_gave_way_in_a_cancelled_job_is_not_run_again");
+    }
+    let pool = Pool::builder().workers(2).backing(Backing::Named).build().unwrap();
+    let (first, second) = (Gate::new(), Gate::new());
+    let mut x = pool.zeros::<i64, _>(2).unwrap();
+    let mut other = pool.zeros::<i64, _>(1).unwrap();
+    pool.run(add(&mut other)).unwrap();
+    std::fs::write("/dev/shm/filler", vec![1_u8; 50 * MIB]).unwrap();
+    let gates = (first.name().to_owned(), second.name().to_owned());
+    let notes = format!("{}.notes", first.name());
+    let job = pool.submit(first_is_large_and_noted(gates, &notes, 40 * MIB, &mut x).block_rows(1)).unwrap();
+    first.wait_for(1);
+    second.wait_for(1);
+    job.cancel();
+    first.open();
+    // The first worker has given its block back, else it could not run these.
+    for _ in 0..3 {
+        pool.run(add(&mut other)).unwrap();
+    }
+    second.open();
+    let error = job.join().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
+    assert_eq!(error.failed_blocks().not_applied(), [0]);
+    assert_eq!(x.view().to_vec(), [0, 1]);
+    assert_eq!(std::fs::read_to_string(&notes).unwrap(), ".", "block 0 was run once");
+    std::fs::remove_file(notes).unwrap();
     std::fs::remove_file("/dev/shm/filler").unwrap();
 }
 

@@ -80,6 +80,11 @@ impl Core {
         let state = job.lock();
         let Phase::Open { arena, .. } = &state.phase else { return };
         let ledger = job.ledger(arena);
+        if state.abort.is_some() {
+            // Given back after the cancellation: nobody is to begin them again.
+            ledger.cancel();
+            return;
+        }
         let mut only_charged = true;
         let n_free = (state.cursor..job.n_blocks())
             .filter_map(|block| ledger.peek_free(block))

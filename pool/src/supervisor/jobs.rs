@@ -17,7 +17,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
 
 /// Wakes a future. An executor's code runs here, and must not end the pool's threads with a panic of its own.
 fn wake(waker: Option<Waker>) {
@@ -249,7 +248,7 @@ impl Core {
                 job.ledger(arena).cancel();
                 kill_point!("cancel.words_cancelled");
                 state.abort.get_or_insert(why);
-                state.cancelled_for.get_or_insert(Duration::ZERO);
+                state.is_cancelled = true;
                 drop(state);
                 if !self.try_end(job) && !self.is_closing.load(Ordering::SeqCst) {
                     // The monitor ends what does not end by itself; without one, which takes a lack of threads, nobody does.

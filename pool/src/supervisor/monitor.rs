@@ -108,7 +108,8 @@ fn run(core: &Arc<Core>) {
                 continue;
             }
             if enforce(core, job, elapsed) {
-                let limits = job.block_timeout.into_iter().chain(job.deadline).chain([job.cancel_grace]);
+                let grace = job.lock().cancelled_for.map(|_| job.cancel_grace);
+                let limits = job.block_timeout.into_iter().chain(job.deadline).chain(grace);
                 shortest_limit = limits.fold(shortest_limit, Duration::min);
             }
             core.wake_for_free_blocks(job);
@@ -136,7 +137,7 @@ fn run(core: &Arc<Core>) {
 fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) -> bool {
     let mut guard = job.lock();
     let state = &mut *guard;
-    if !job.has_limits() && state.cancelled_for.is_none() {
+    if !job.has_limits() && !state.is_cancelled {
         return false;
     }
     let Phase::Open { arena, .. } = &state.phase else { return false };
@@ -152,9 +153,12 @@ fn enforce(core: &Arc<Core>, job: &Arc<JobRecord>, elapsed: Duration) -> bool {
         ledger.cancel();
         kill_point!("deadline.cancelled");
     }
-    // From the first tick that sees it cancelled, as with the other limits.
+    if state.is_cancelled {
+        // From the first tick that sees it cancelled, as with the other limits.
+        state.cancelled_for =
+            Some(state.cancelled_for.map_or(Duration::ZERO, |passed| passed.saturating_add(elapsed)));
+    }
     let is_past_grace = state.cancelled_for.is_some_and(|passed| passed > job.cancel_grace);
-    state.cancelled_for = state.cancelled_for.map(|passed| passed.saturating_add(elapsed));
     let mut observed = std::mem::take(&mut state.observed);
     let mut still_observed = std::collections::HashMap::new();
     for block in state.cursor..job.n_blocks() {

@@ -62,7 +62,9 @@ pub(super) struct JobState {
     pub(super) observed: HashMap<usize, (BlockWord, Duration)>,
     /// Time on the monitor's clock since the job was published.
     pub(super) age: Option<Duration>,
-    /// Time on the monitor's clock since the job was cancelled while blocks of it ran.
+    /// Whether it was cancelled while blocks of it ran.
+    pub(super) is_cancelled: bool,
+    /// Time on the monitor's clock since it saw that.
     pub(super) cancelled_for: Option<Duration>,
     pub(super) waker: Option<Waker>,
 }
@@ -210,6 +212,7 @@ impl JobRecord {
                 deaths: HashMap::new(),
                 observed: HashMap::new(),
                 age: None,
+                is_cancelled: false,
                 cancelled_for: None,
                 waker: None,
             }),

@@ -178,8 +178,9 @@ fn make_way(
 ) {
     worker.board.ask_to_retire(worker.slot);
     kill_point!("make_way.begin");
-    let next = if worker.is_fresh() { word.charge_external() } else { word };
-    if next.external() > MAX_FRESH_FAILURES {
+    let is_fresh = worker.is_fresh();
+    let next = if is_fresh { word.charge_external() } else { word };
+    if is_fresh && next.external() > MAX_FRESH_FAILURES {
         return fail(worker, entry, ledger, plan, block, word, failure);
     }
     settle(ledger.advance(block, word, next.with_state(State::Free)));

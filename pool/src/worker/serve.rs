@@ -103,6 +103,8 @@ impl Worker {
         let mut cache = Cache::new();
         let spill = cache.segment(&welcome.spill, Access::Stage)?;
         kill_point!("worker.spill_mapped");
+        // Over its limit, it would be killed for what earlier blocks have left behind.
+        let above = [welcome.recycle_above, welcome.memory_limit].into_iter().flatten().min();
         Ok(Self {
             slot: welcome.slot,
             spill: Spill::new(spill, welcome.slot),
@@ -113,7 +115,7 @@ impl Worker {
             staging: welcome.staging.clone(),
             idle_spin: Duration::from_nanos(welcome.idle_spin_nanos),
             max_tasks: welcome.max_tasks,
-            growth: welcome.recycle_above.and_then(|above| Some((OwnMemory::open().ok()?, above))),
+            growth: above.and_then(|above| Some((OwnMemory::open().ok()?, above))),
             n_begun: 0,
         })
     }
@@ -234,6 +236,10 @@ impl Worker {
         }
         let arena = Rc::clone(&entry.arena);
         let ledger = arena.ledger(entry.sequence, entry.n_blocks);
+        if arena.is_cancelled() {
+            // What is free now was given back; the supervisor cancels it.
+            return false;
+        }
         let window = arena.window();
         if window.is_some_and(|window| ledger.n_held() >= window) {
             // Space for results is short. Who holds a block says when it is done.

@@ -105,9 +105,16 @@ pub fn increment_with_result(
 #[task]
 pub fn use_up_address_space() {
     let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
-    let sizes = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let n_pages: u64 = sizes.split(' ').next().unwrap().parse().unwrap();
-    setrlimit(Resource::RLIMIT_AS, n_pages * 4096 + LARGE_BYTES as u64 / 2, hard).unwrap();
+    let n_pages = || -> u64 {
+        let sizes = std::fs::read_to_string("/proc/self/statm").unwrap();
+        sizes.split(' ').next().unwrap().parse().unwrap()
+    };
+    // Other threads may have reserved some since it was read.
+    let mut known = 0;
+    while known != n_pages() {
+        known = n_pages();
+        setrlimit(Resource::RLIMIT_AS, known * 4096 + LARGE_BYTES as u64 / 2, hard).unwrap();
+    }
 }
 
 /// Adds one, but ends its first worker.

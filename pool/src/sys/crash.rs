@@ -10,9 +10,9 @@
 //!
 //! `SIGKILL` and `SIGSTOP` reach no handler, and of them the kernel tells nobody anything.
 
+use super::signal::disposition;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use std::io;
-use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -107,7 +107,7 @@ pub(crate) fn note_signals(note: fn(&SignalNote)) -> io::Result<()> {
     let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK | SaFlags::SA_RESTART;
     let action = SigAction::new(SigHandler::SigAction(handle), flags, SigSet::empty());
     // What the program handles or ignores among the signals that are sent is its own business.
-    let sent = SENT.into_iter().filter(|&signal| is_default(signal as libc::c_int));
+    let sent = SENT.into_iter().filter(|&signal| is_default(signal));
     for signal in FAULTS.into_iter().chain(sent) {
         // SAFETY: `handle` does only what a handler may do, as argued there.
         let before = unsafe { sigaction(signal, &action) }?;
@@ -117,12 +117,8 @@ pub(crate) fn note_signals(note: fn(&SignalNote)) -> io::Result<()> {
 }
 
 /// Whether nothing but the default action is in place for a signal.
-fn is_default(number: libc::c_int) -> bool {
-    let mut now = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: without a new action nothing is changed, and the old one is written to memory of its type.
-    let result = unsafe { libc::sigaction(number, std::ptr::null(), now.as_mut_ptr()) };
-    // SAFETY: the call succeeded, so it wrote the action.
-    result == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_DFL
+fn is_default(signal: Signal) -> bool {
+    disposition(signal) == Ok(libc::SIG_DFL)
 }
 
 /// Notes the signal, then lets it do what it would have done without this handler.
@@ -149,7 +145,7 @@ extern "C" fn handle(number: libc::c_int, info: *mut libc::siginfo_t, context: *
     }
     // A handler that meant to survive is still in place; one that gave up has left the default action behind. A signal that
     // was sent does not come again by itself.
-    if was_sent && is_default(number) {
+    if was_sent && is_default(signal) {
         // Blocked while its handler runs: it strikes as this one returns.
         let _ = raise(signal);
     }

@@ -13,6 +13,7 @@
 //! `SIGKILL` and `SIGSTOP` reach no handler, and of them the kernel tells nobody anything.
 
 use super::signal::disposition;
+use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use std::io;
 use std::sync::OnceLock;
@@ -131,8 +132,15 @@ fn strikes_again(signal: Signal, code: libc::c_int) -> bool {
 
 /// Notes the signal, then lets it do what it would have done without this handler.
 ///
-/// All that it does is allowed in a handler: system calls, atomics, memory on the stack.
+/// All that it does is allowed in a handler: system calls, atomics, memory on the stack. Who survives the signal, because of a
+/// handler that was there before, finds the `errno` that it had.
 extern "C" fn handle(number: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let errno = Errno::last_raw();
+    note_and_pass_on(number, info, context);
+    Errno::set_raw(errno);
+}
+
+fn note_and_pass_on(number: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let Ok(signal) = Signal::try_from(number) else { return };
     // SAFETY: the kernel gives a handler a valid `siginfo`, which nobody else has.
     let told = unsafe { &*info };
@@ -253,6 +261,22 @@ mod tests {
         assert_eq!(note.sender_name().as_deref(), Some(this.trim_end()));
         assert_eq!(name_of(0), [0; 2]);
         assert!(note.was_sent());
+    }
+
+    #[test]
+    fn who_survives_a_signal_finds_its_errno() {
+        // Nobody sent it: the name that is looked for does not exist, and the calls that look for it fail.
+        let _ = NOTE.set(|_| ());
+        OWNER.store(std::process::id(), Ordering::SeqCst);
+        // SAFETY: any bytes are a `siginfo`, zeroed ones too.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        (info.si_signo, info.si_code) = (libc::SIGURG, libc::SI_USER);
+        // SAFETY: numbers and pointers that may be null.
+        let mut context: libc::ucontext_t = unsafe { std::mem::zeroed() };
+        Errno::EXDEV.set();
+        // The default action is to do nothing.
+        handle(libc::SIGURG, &raw mut info, (&raw mut context).cast());
+        assert_eq!(Errno::last(), Errno::EXDEV);
     }
 
     #[test]

@@ -29,6 +29,8 @@ enum End {
     Abort,
     StackOverflow,
     DoublePanic,
+    Alarm,
+    Trap,
     Raise(i32),
     Exit(i32),
 }
@@ -66,6 +68,8 @@ impl End {
                 let _guard = PanicsToo;
                 panic!("the first panic");
             }
+            Self::Alarm => alarm(),
+            Self::Trap => trap(),
             Self::Raise(number) => nix::sys::signal::raise(number.try_into().unwrap()).unwrap(),
             Self::Exit(code) => std::process::exit(code),
         }
@@ -88,6 +92,31 @@ fn no_such_instruction() {
     unsafe {
         std::arch::asm!("udf #0");
     }
+}
+
+/// Has a timer of the kernel strike, once, and waits for it: it may strike in any thread.
+fn alarm() {
+    let soon = libc::timeval { tv_sec: 0, tv_usec: 1 };
+    let once = libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: soon };
+    // SAFETY: the time is read from memory of its type, and none is asked for.
+    let result = unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const once, std::ptr::null_mut()) };
+    assert_eq!(result, 0);
+    loop {
+        // SAFETY: takes no arguments.
+        unsafe { libc::pause() };
+    }
+}
+
+/// A breakpoint that no debugger has set: execution goes on after it.
+fn trap() {
+    // SAFETY: the instruction raises SIGTRAP and does nothing else.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::asm!("int3");
+    }
+    // Elsewhere execution may come back to the instruction.
+    #[cfg(not(target_arch = "x86_64"))]
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGTRAP).unwrap();
 }
 
 fn divide_by_zero() {
@@ -205,6 +234,21 @@ fn faults_of_native_code_are_told_apart() {
         let death = death_of(end);
         assert_eq!((death.exit.signal_name(), &death.cause), (Some(signal), &cause), "{death}");
         assert!(death.evidence.iter().any(|sentence| sentence.contains(evidence)), "{death}");
+    }
+}
+
+#[ndpool::test]
+fn what_the_kernel_sends_once_ends_a_worker_too() {
+    let _watchdog = watchdog();
+    // A worker that outlives it waits for ever.
+    let death = death_of(End::Alarm);
+    assert_eq!((death.exit.signal_name(), &death.cause), (Some("SIGALRM"), &Cause::Signal), "{death}");
+    assert!(death.evidence[0].contains("a timer of its own"), "{death}");
+    // A task that goes on after it has its block applied.
+    let death = death_of(End::Trap);
+    assert_eq!((death.exit.signal_name(), &death.cause), (Some("SIGTRAP"), &Cause::Signal), "{death}");
+    if cfg!(target_arch = "x86_64") {
+        assert!(death.evidence[0].starts_with("SIGTRAP: a trap instruction"), "{death}");
     }
 }
 

@@ -87,6 +87,33 @@ fn a_block_that_always_hangs_times_out_alone() {
 }
 
 #[ndpool::test]
+fn a_limit_may_be_for_ever() {
+    let _watchdog = watchdog();
+    let pool = Pool::builder()
+        .workers(2)
+        .start_deadline(Duration::MAX)
+        .shutdown_grace(Duration::MAX)
+        .cancel_grace(Duration::MAX)
+        .build()
+        .unwrap();
+    let (run, gate) = (Run::of(&pool), Gate::new());
+    let mut x = pool.zeros::<i64, _>(4).unwrap();
+    pool.run(add(&mut x).block_timeout(Duration::MAX).deadline(Duration::MAX).cancel_grace(Duration::MAX))
+        .unwrap();
+    // One that is cancelled waits for the block that runs.
+    let call = hangs(gate.name(), &[0], 1, &mut x).block_rows(4).deadline(Duration::MAX);
+    let job = pool.submit(call.block_timeout(Duration::MAX)).unwrap();
+    gate.wait_for(1);
+    job.cancel();
+    gate.open();
+    assert_eq!(job.join().unwrap().0, [0]);
+    assert_eq!(x.view().to_vec(), [2; 4]);
+    assert_eq!(pool.stats().workers_lost, 0);
+    drop((pool, x));
+    run.assert_gone();
+}
+
+#[ndpool::test]
 fn a_stopped_worker_times_out() {
     let _watchdog = watchdog();
     let (pool, gate) = (pool(), Gate::new());

@@ -359,11 +359,20 @@ fn what_a_task_started_ends_with_its_worker() {
         (vec![child.id()], vec![forked as u32])
     }
     let _watchdog = watchdog();
-    let pool = pool();
-    let (slept, forked) = pool.run(starts_children()).unwrap();
-    let all: Vec<u32> = slept.into_iter().chain(forked).collect();
-    assert!(all.iter().all(|&pid| ndpool_tests::is_alive(pid)));
-    pool.worker_pids().into_iter().for_each(|pid| assert!(ndpool_tests::kill(pid)));
-    ndpool_tests::wait_until(|| !all.iter().any(|&pid| ndpool_tests::is_alive(pid)));
-    assert_eq!(pool.run(alone(End::Well)).unwrap(), 7);
+    // A real-time signal has no name, and libraries that know signals by name make an error of it.
+    for number in [libc::SIGKILL, libc::SIGRTMIN() + 1] {
+        let pool = pool();
+        let (slept, forked) = pool.run(starts_children()).unwrap();
+        let all: Vec<u32> = slept.into_iter().chain(forked).collect();
+        assert!(all.iter().all(|&pid| ndpool_tests::is_alive(pid)));
+        for pid in pool.worker_pids() {
+            // SAFETY: takes numbers only.
+            assert_eq!(unsafe { libc::kill(pid as i32, number) }, 0);
+        }
+        ndpool_tests::wait_until(|| !all.iter().any(|&pid| ndpool_tests::is_alive(pid)));
+        assert_eq!(pool.run(alone(End::Well)).unwrap(), 7);
+        assert!(pool.deaths().iter().any(|death| {
+            matches!(death.exit, WorkerExit::Signal { number: found, .. } if found == number)
+        }));
+    }
 }

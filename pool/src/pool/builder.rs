@@ -19,6 +19,8 @@ const DEFAULT_START_DEADLINE: Duration = Duration::from_secs(30);
 const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 /// Long beside a block, short beside the patience of somebody who has cancelled.
 const DEFAULT_CANCEL_GRACE: Duration = Duration::from_secs(10);
+/// Longer than any program runs, and short enough to be added to any time of a clock, and to count as nanoseconds in 64 bits.
+const LONGEST_WAIT: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 
 /// Makes a [`Pool`].
 ///
@@ -104,14 +106,15 @@ impl Builder {
         self
     }
 
-    /// How long a worker may take from its start to its first message; 30 s by default.
+    /// How long a worker may take from its start to its first message; 30 s by default. `Duration::MAX` waits for
+    /// ever.
     pub fn start_deadline(mut self, limit: Duration) -> Self {
         self.start_deadline = limit;
         self
     }
 
     /// How long a worker that runs a block may take to end when the pool does, before it is killed; 1 s by
-    /// default.
+    /// default. `Duration::MAX` waits for ever.
     pub fn shutdown_grace(mut self, limit: Duration) -> Self {
         self.shutdown_grace = limit;
         self
@@ -289,9 +292,10 @@ impl Builder {
         let config = Config {
             n_workers,
             program: self.program,
-            start_deadline: self.start_deadline,
-            idle_spin: self.idle_spin,
-            shutdown_grace: self.shutdown_grace,
+            start_deadline: self.start_deadline.min(LONGEST_WAIT),
+            idle_spin: self.idle_spin.min(LONGEST_WAIT),
+            shutdown_grace: self.shutdown_grace.min(LONGEST_WAIT),
+            // Only compared with; an error quotes it as it was given.
             cancel_grace: self.cancel_grace,
             max_tasks_per_worker: self.max_tasks_per_worker,
             memory_limit: self.memory_limit_per_worker,

@@ -153,7 +153,8 @@ fn of_signal(facts: &Facts<'_>, number: i32, evidence: &mut Vec<String>) -> Caus
             }
         };
     }
-    let at = note.map(|note| format!(" at address {:#x}", note.address)).unwrap_or_default();
+    let at = note.filter(|note| note.code != SI_KERNEL);
+    let at = at.map(|note| format!(" at address {:#x}", note.address)).unwrap_or_default();
     match number {
         libc::SIGSEGV if note.is_some_and(|note| note.is_near_stack()) => {
             evidence.push(format!(

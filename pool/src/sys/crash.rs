@@ -5,14 +5,17 @@
 //! signal do what it would have done without it:
 //!
 //! - a handler that was there before (Rust's own, which tells stack overflows; a crash reporter's) is put back and called;
-//! - if the default action is what remains, a fault strikes again by itself when the handler returns, and a signal that
-//!   was sent is sent once more.
+//! - if the default action is what remains, a bad access or instruction strikes again by itself when the handler returns,
+//!   with its address for a core dump; every other signal is sent once more. Those that a process sent are among these, and
+//!   those that the kernel makes without coming back to the instruction: of a timer, of the limit on processor time, of a
+//!   breakpoint, of a forbidden system call.
 //!
 //! `SIGKILL` and `SIGSTOP` reach no handler, and of them the kernel tells nobody anything.
 
+use super::signal::disposition;
+use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use std::io;
-use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -59,7 +62,7 @@ impl SignalNote {
     }
 }
 
-/// Signals of a fault, which strike again when a handler returns, and `SIGABRT`, which `abort` sends again.
+/// Signals of what a process does itself. The program's own handlers for them are called after this one.
 const FAULTS: [Signal; 7] = [
     Signal::SIGSEGV,
     Signal::SIGBUS,
@@ -70,8 +73,8 @@ const FAULTS: [Signal; 7] = [
     Signal::SIGABRT,
 ];
 
-/// Signals that are sent, and end a process that does nothing about them.
-const SENT: [Signal; 10] = [
+/// Signals that come from elsewhere, a timer or another process, and end a process that does nothing about them.
+const FROM_ELSEWHERE: [Signal; 10] = [
     Signal::SIGTERM,
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -95,7 +98,7 @@ static BEFORE: [OnceLock<SigAction>; N_SIGNALS] = [const { OnceLock::new() }; N_
 /// Has `note` called with what the kernel tells of the signal that ends this process, in the signal's handler: `note` may do
 /// nothing but store to atomics.
 ///
-/// Signals that are sent and for which the program has a handler, or which it ignores, are left alone.
+/// Signals from elsewhere for which the program has a handler, or which it ignores, are left alone.
 ///
 /// # Errors
 ///
@@ -106,9 +109,9 @@ pub(crate) fn note_signals(note: fn(&SignalNote)) -> io::Result<()> {
     // On the alternate stack that the runtime gives every thread: the thread's own may be what overflowed.
     let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK | SaFlags::SA_RESTART;
     let action = SigAction::new(SigHandler::SigAction(handle), flags, SigSet::empty());
-    // What the program handles or ignores among the signals that are sent is its own business.
-    let sent = SENT.into_iter().filter(|&signal| is_default(signal as libc::c_int));
-    for signal in FAULTS.into_iter().chain(sent) {
+    // What the program handles or ignores among these is its own business.
+    let from_elsewhere = FROM_ELSEWHERE.into_iter().filter(|&signal| is_default(signal));
+    for signal in FAULTS.into_iter().chain(from_elsewhere) {
         // SAFETY: `handle` does only what a handler may do, as argued there.
         let before = unsafe { sigaction(signal, &action) }?;
         let _ = BEFORE[signal as usize].set(before);
@@ -117,22 +120,30 @@ pub(crate) fn note_signals(note: fn(&SignalNote)) -> io::Result<()> {
 }
 
 /// Whether nothing but the default action is in place for a signal.
-fn is_default(number: libc::c_int) -> bool {
-    let mut now = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: without a new action nothing is changed, and the old one is written to memory of its type.
-    let result = unsafe { libc::sigaction(number, std::ptr::null(), now.as_mut_ptr()) };
-    // SAFETY: the call succeeded, so it wrote the action.
-    result == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_DFL
+fn is_default(signal: Signal) -> bool {
+    disposition(signal) == Ok(libc::SIG_DFL)
+}
+
+/// Whether a signal comes again by itself when its handler returns: the kernel made it before an instruction had any effect,
+/// and the process comes back to that instruction.
+fn strikes_again(signal: Signal, code: libc::c_int) -> bool {
+    code > 0 && matches!(signal, Signal::SIGSEGV | Signal::SIGBUS | Signal::SIGILL | Signal::SIGFPE)
 }
 
 /// Notes the signal, then lets it do what it would have done without this handler.
 ///
-/// All that it does is allowed in a handler: system calls, atomics, memory on the stack.
+/// All that it does is allowed in a handler: system calls, atomics, memory on the stack. Who survives the signal, because of a
+/// handler that was there before, finds the `errno` that it had.
 extern "C" fn handle(number: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let errno = Errno::last_raw();
+    note_and_pass_on(number, info, context);
+    Errno::set_raw(errno);
+}
+
+fn note_and_pass_on(number: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let Ok(signal) = Signal::try_from(number) else { return };
     // SAFETY: the kernel gives a handler a valid `siginfo`, which nobody else has.
     let told = unsafe { &*info };
-    let was_sent = told.si_code <= 0;
     if std::process::id() == OWNER.load(Ordering::SeqCst)
         && let Some(note) = NOTE.get()
     {
@@ -147,9 +158,8 @@ extern "C" fn handle(number: libc::c_int, info: *mut libc::siginfo_t, context: *
         SigHandler::SigAction(handler) => handler(number, info, context),
         SigHandler::SigIgn | SigHandler::SigDfl => {}
     }
-    // A handler that meant to survive is still in place; one that gave up has left the default action behind. A signal that
-    // was sent does not come again by itself.
-    if was_sent && is_default(number) {
+    // A handler that meant to survive is still in place; one that gave up has left the default action behind.
+    if !strikes_again(signal, told.si_code) && is_default(signal) {
         // Blocked while its handler runs: it strikes as this one returns.
         let _ = raise(signal);
     }
@@ -251,6 +261,22 @@ mod tests {
         assert_eq!(note.sender_name().as_deref(), Some(this.trim_end()));
         assert_eq!(name_of(0), [0; 2]);
         assert!(note.was_sent());
+    }
+
+    #[test]
+    fn who_survives_a_signal_finds_its_errno() {
+        // Nobody sent it: the name that is looked for does not exist, and the calls that look for it fail.
+        let _ = NOTE.set(|_| ());
+        OWNER.store(std::process::id(), Ordering::SeqCst);
+        // SAFETY: any bytes are a `siginfo`, zeroed ones too.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        (info.si_signo, info.si_code) = (libc::SIGURG, libc::SI_USER);
+        // SAFETY: numbers and pointers that may be null.
+        let mut context: libc::ucontext_t = unsafe { std::mem::zeroed() };
+        Errno::EXDEV.set();
+        // The default action is to do nothing.
+        handle(libc::SIGURG, &raw mut info, (&raw mut context).cast());
+        assert_eq!(Errno::last(), Errno::EXDEV);
     }
 
     #[test]

@@ -88,8 +88,14 @@ impl ProcessHandle {
     /// The child is the leader of its group. While it is a zombie its identifier, and so the group's, cannot be
     /// reused: that is when the group is signalled.
     pub(crate) fn bury(&self) -> (Ended, Option<u64>) {
-        let fd = Id::PIDFd(self.pidfd.as_fd());
-        let is_zombie = waitid(fd, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).is_ok();
+        let fd = || Id::PIDFd(self.pidfd.as_fd());
+        let is_zombie = loop {
+            match waitid(fd(), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+                Err(Errno::EINTR) => {}
+                // Any other error is of nix alone, which knows no real-time signals: one has ended the process.
+                result => break result != Err(Errno::ECHILD),
+            }
+        };
         if is_zombie {
             let leader = Pid::from_raw(self.pid.cast_signed());
             // ESRCH: nobody else was in the group.

@@ -15,16 +15,25 @@ static NOTED: AtomicI32 = AtomicI32::new(0);
 /// What handled the signals before; all three have the same handler.
 static NEXT: OnceLock<extern "C" fn(libc::c_int)> = OnceLock::new();
 
+/// What is to happen at a signal: `SIG_DFL`, `SIG_IGN`, or the address of a handler. Allowed in a handler.
+///
+/// # Errors
+///
+/// Those of `sigaction(2)`, which a signal with a name does not meet.
+pub(super) fn disposition(signal: Signal) -> nix::Result<libc::sighandler_t> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action nothing is changed, and the old one is written to memory of its type.
+    Errno::result(unsafe { libc::sigaction(signal as libc::c_int, ptr::null(), action.as_mut_ptr()) })?;
+    // SAFETY: the call succeeded, so it wrote the action.
+    Ok(unsafe { action.assume_init() }.sa_sigaction)
+}
+
 /// Those of SIGINT, SIGTERM and SIGHUP that this process was told to ignore, as `nohup` and shells that start
 /// something in the background do; `None` if there is a handler for one of them.
 pub(crate) fn ignored_termination_signals() -> io::Result<Option<Vec<Signal>>> {
     let mut ignored = Vec::new();
     for signal in TERMINATION {
-        let mut action = MaybeUninit::<libc::sigaction>::uninit();
-        // SAFETY: without a new action nothing is changed, and the old one is written to memory of its type.
-        Errno::result(unsafe { libc::sigaction(signal as libc::c_int, ptr::null(), action.as_mut_ptr()) })?;
-        // SAFETY: the call succeeded, so it wrote the action.
-        match unsafe { action.assume_init() }.sa_sigaction {
+        match disposition(signal)? {
             libc::SIG_DFL => {}
             libc::SIG_IGN => ignored.push(signal),
             _ => return Ok(None),

@@ -385,6 +385,113 @@ fn who_is_waited_for_by_others_still_has_a_cause() {
     assert!(status.success(), "{text}");
 }
 
+/// Held by a test while its job runs.
+static WANTED: Mutex<()> = Mutex::new(());
+
+/// Its `Debug` wants what the caller holds.
+#[derive(Clone, Serialize, Deserialize)]
+struct Shy;
+
+impl std::fmt::Debug for Shy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let _wanted = WANTED.lock();
+        f.write_str("shy")
+    }
+}
+
+/// Panics when it is shown, and once more when that panic's payload is dropped.
+#[derive(Clone, Serialize, Deserialize)]
+struct Explosive;
+
+impl std::fmt::Debug for Explosive {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::panic::panic_any(Payload)
+    }
+}
+
+struct Payload;
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        panic!("a payload was dropped");
+    }
+}
+
+/// As deep as it was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Deep(Option<Box<Deep>>);
+
+#[task]
+fn shy_ends(shy: Shy, n: u32) {
+    let _ = (shy, n);
+    std::process::abort();
+}
+
+#[task]
+fn explosive_ends(explosive: Explosive) {
+    let _ = explosive;
+    std::process::abort();
+}
+
+#[task]
+fn deep_ends(deep: Deep) {
+    std::mem::forget(deep);
+    std::process::abort();
+}
+
+#[ndpool::test]
+fn an_argument_whose_debug_waits_for_the_caller_holds_up_no_sweep() {
+    let _watchdog = watchdog();
+    let pool = pool(1);
+    let wanted = WANTED.lock().unwrap();
+    let error = pool.run(shy_ends(Shy, 3).attempts(2)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
+    let deaths = pool.deaths();
+    assert_eq!(deaths.len(), 2);
+    for death in &deaths {
+        let arguments = &death.block.as_ref().unwrap().arguments;
+        assert_eq!(arguments[0].to_string(), "shy = (deaths_leave_a_record::Shy, not shown)");
+        assert_eq!(arguments[1].to_string(), "n = (u32, not shown)");
+    }
+    assert_eq!(pool.run(alone(None)).unwrap(), 7);
+    drop(wanted);
+}
+
+#[ndpool::test]
+fn a_panic_of_an_argument_that_panics_again_ends_no_thread_of_the_pool() {
+    let _watchdog = watchdog();
+    let pool = pool(1);
+    let error = pool.run(explosive_ends(Explosive).attempts(1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
+    let death = error.death().unwrap();
+    let argument = death.block.as_ref().unwrap().arguments[0].to_string();
+    assert!(argument.contains("panicked"), "{argument}");
+    assert_eq!(pool.run(alone(None)).unwrap(), 7);
+}
+
+#[ndpool::test]
+fn an_argument_that_is_deeper_than_a_threads_stack_is_survived() {
+    let _watchdog = watchdog();
+    let test = || {
+        let pool = pool(1);
+        for depth in [20_000, 60_000] {
+            let mut deep = Deep(None);
+            for _ in 0..depth {
+                deep = Deep(Some(Box::new(deep)));
+            }
+            // By its own recursion in the worker, or by the task.
+            let error = pool.run(deep_ends(deep).attempts(1)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
+            let death = error.death().unwrap();
+            let argument = death.block.as_ref().unwrap().arguments[0].to_string();
+            assert!(argument.starts_with("deep = "), "{argument}");
+        }
+        assert_eq!(pool.run(alone(None)).unwrap(), 7);
+    };
+    let thread = std::thread::Builder::new().stack_size(1 << 30).spawn(test).unwrap();
+    thread.join().unwrap();
+}
+
 #[ndpool::test]
 fn whoever_listens_to_events_is_told() {
     use tracing::field::{Field, Visit};

@@ -548,6 +548,53 @@ fn whoever_listens_to_events_is_told() {
 }
 
 #[ndpool::test]
+fn a_listener_that_waits_for_the_caller_or_panics_keeps_no_job_from_ending() {
+    use tracing::{Event, Level, Metadata, Subscriber, span};
+    const TEST: &str = "a_listener_that_waits_for_the_caller_or_panics_keeps_no_job_from_ending";
+
+    struct Listener {
+        must_panic: bool,
+    }
+    impl Subscriber for Listener {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= Level::WARN
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, _: &Event<'_>) {
+            if self.must_panic {
+                std::panic::panic_any(Payload);
+            }
+            let _wanted = WANTED.lock();
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    let _watchdog = watchdog();
+    if let Some(role) = role() {
+        let must_panic = role == "panics";
+        tracing::subscriber::set_global_default(Listener { must_panic }).unwrap();
+        let pool = pool(1);
+        let wanted = WANTED.lock().unwrap();
+        // Every attempt but the first needs the slot to be filled again.
+        let error = pool.run(alone(Some(End::Abort)).attempts(3)).unwrap_err();
+        assert_eq!((error.kind(), pool.deaths().len()), (ErrorKind::WorkerLost, 3), "{error}");
+        assert_eq!(pool.run(alone(None)).unwrap(), 7);
+        drop(pool);
+        drop(wanted);
+        return;
+    }
+    for role in ["waits", "panics"] {
+        let (text, status) = Actor::start(TEST, role).let_go();
+        assert!(status.success(), "{role}: {text}");
+    }
+}
+
+#[ndpool::test]
 fn the_pools_own_kills_are_recorded_with_their_reason() {
     let _watchdog = watchdog();
     let (pool, gate) = (pool(2), Gate::new());

@@ -180,32 +180,38 @@ impl JobRecord {
 }
 
 impl Core {
-    /// Keeps a record, counts it, and tells whoever listens.
-    pub(super) fn record_death(&self, death: &Arc<Death>) {
-        {
-            let mut log = self.death_log.lock().unwrap_or_else(PoisonError::into_inner);
-            if log.kept.len() == KEPT_DEATHS {
-                log.kept.pop_front();
-            }
-            log.kept.push_back(Arc::clone(death));
-            self.counters.workers_lost.fetch_add(1, Ordering::Relaxed);
+    /// Keeps a record, and counts it.
+    pub(super) fn keep_death(&self, death: &Arc<Death>) {
+        let mut log = self.death_log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.kept.len() == KEPT_DEATHS {
+            log.kept.pop_front();
         }
-        let Death { worker, exit, cause, block, .. } = &**death;
-        tracing::warn!(
-            worker,
-            pid = death.pid,
-            %exit,
-            %cause,
-            evidence = death.evidence.join("; "),
-            task = block.as_ref().map(|block| &*block.task),
-            block = block.as_ref().map(|block| block.index),
-            attempt = block.as_ref().map(|block| block.attempt),
-            arguments = block.as_ref().map(|block| join(&block.arguments)),
-            peak_resident_bytes = death.peak_resident_bytes,
-            last_panic = death.last_panic,
-            stderr = death.stderr.last(),
-            "a worker died"
-        );
+        log.kept.push_back(Arc::clone(death));
+        self.counters.workers_lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells whoever listens to events. Only after the sweep: a listener may wait for what a caller holds until its job has
+    /// ended.
+    pub(super) fn tell_death(&self, death: &Arc<Death>) {
+        let death = Arc::clone(death);
+        self.aside.tell(move || {
+            let Death { worker, exit, cause, block, .. } = &*death;
+            tracing::warn!(
+                worker,
+                pid = death.pid,
+                %exit,
+                %cause,
+                evidence = death.evidence.join("; "),
+                task = block.as_ref().map(|block| &*block.task),
+                block = block.as_ref().map(|block| block.index),
+                attempt = block.as_ref().map(|block| block.attempt),
+                arguments = block.as_ref().map(|block| join(&block.arguments)),
+                peak_resident_bytes = death.peak_resident_bytes,
+                last_panic = death.last_panic,
+                stderr = death.stderr.last(),
+                "a worker died"
+            );
+        });
     }
 
     /// The records that are kept, the oldest first.

@@ -25,7 +25,7 @@ pub(super) struct Lines {
     partial: Vec<u8>,
     kept: VecDeque<String>,
     /// A line that says why the process ends, kept however long the backtrace behind it is.
-    verdict: Option<String>,
+    refusal: Option<String>,
 }
 
 impl Lines {
@@ -35,7 +35,7 @@ impl Lines {
             // Read only when there is something, so that a grandchild that holds the pipe holds up nobody.
             let _ = fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         }
-        Self { pipe, handling, slot, partial: Vec::new(), kept: VecDeque::new(), verdict: None }
+        Self { pipe, handling, slot, partial: Vec::new(), kept: VecDeque::new(), refusal: None }
     }
 
     /// The descriptor to poll, as long as something may come.
@@ -77,8 +77,8 @@ impl Lines {
             let _ = std::io::stderr().write_all(format!("[worker {}] {line}\n", self.slot).as_bytes());
         }
         if self.kept.len() == KEPT_LINES {
-            self.verdict =
-                self.kept.pop_front().filter(|line| memory::is_refusal(line)).or(self.verdict.take());
+            self.refusal =
+                self.kept.pop_front().filter(|line| memory::is_refusal(line)).or(self.refusal.take());
         }
         self.kept.push_back(line);
     }
@@ -89,6 +89,6 @@ impl Lines {
         if !self.partial.is_empty() {
             self.end_line();
         }
-        self.verdict.iter().chain(&self.kept).cloned().collect()
+        self.refusal.iter().chain(&self.kept).cloned().collect()
     }
 }

@@ -3,7 +3,7 @@
 use super::memory;
 use super::spawn::Stderr;
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ChildStderr;
 
@@ -73,8 +73,17 @@ impl Lines {
         let line = String::from_utf8_lossy(&self.partial).into_owned();
         self.partial.clear();
         if self.handling == Stderr::Forward {
-            // One write a line, so that lines of several workers do not mix; a closed stderr is the user's wish.
-            let _ = std::io::stderr().write_all(format!("[worker {}] {line}\n", self.slot).as_bytes());
+            // One write a line, so that lines of several workers do not mix; a closed stderr is the user's wish. Past the lock of
+            // `std`: a caller may hold that while its job runs, and the line may stand between a death and its sweep.
+            let line = format!("[worker {}] {line}\n", self.slot);
+            let mut rest = line.as_bytes();
+            while !rest.is_empty() {
+                match nix::unistd::write(std::io::stderr(), rest) {
+                    Ok(n) if n > 0 => rest = &rest[n..],
+                    Err(nix::errno::Errno::EINTR) => {}
+                    Ok(_) | Err(_) => break,
+                }
+            }
         }
         if self.kept.len() == KEPT_LINES {
             self.refusal =

@@ -216,19 +216,21 @@ fn two_pools_and_threads_that_submit_end_with_one_signal() {
 
 #[ndpool::test]
 fn a_call_whose_output_cannot_be_made_any_more_does_not_return_before_the_program_ends() {
-    const NAME: &str =
-        "a_call_whose_output_cannot_be_made_any_more_does_not_return_before_the_program_ends";
+    const NAME: &str = "a_call_whose_output_cannot_be_made_any_more_does_not_return_before_the_program_ends";
     if role().is_some() {
         let new = |grace| {
             let builder = Pool::builder().workers(1).backing(Backing::Named).handle_signals(true);
             builder.shutdown_grace(grace).build().unwrap()
         };
-        // Shut down in this order; the second one has an hour for it.
+        // Shut down in this order; the second one has an hour for it, and its worker is busy.
         let (first, second) = (new(Duration::ZERO), new(Duration::from_secs(3600)));
-        second.worker_pids().into_iter().for_each(stop);
+        let gate = Gate::new();
+        let mut y = second.zeros::<i64, _>(1).unwrap();
+        let _job = second.submit(wait_behind(gate.name(), &mut y)).unwrap();
+        gate.wait_for(1);
         let x = first.zeros::<f64, _>((1 << 14, 2)).unwrap();
         let run = Run::of(&first);
-        say(&format!("{} {} {}", run.id(), Run::of(&second).id(), second.worker_pids()[0]));
+        say(&format!("{} {} {}", run.id(), Run::of(&second).id(), gate.name()));
         run.wait_until_gone();
         std::thread::scope(|scope| {
             let (tell, told) = std::sync::mpsc::channel();
@@ -246,13 +248,12 @@ fn a_call_whose_output_cannot_be_made_any_more_does_not_return_before_the_progra
     let _watchdog = watchdog();
     let mut actor = Actor::start(NAME, "late");
     let line = actor.hear();
-    let [first, second, worker] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+    let [first, second, gate] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
     actor.signal(Signal::SIGINT);
     assert_eq!(actor.hear(), "waits");
     actor.signal(Signal::SIGTERM);
     let (text, status) = actor.wait();
     assert_eq!(status.signal(), Some(libc::SIGTERM), "{status}: {text}");
-    let worker = worker.parse().unwrap();
-    wait_until(|| !is_alive(worker));
     [first, second].map(Run::named).iter().for_each(Run::wait_until_gone);
+    let _ = std::fs::remove_dir_all(gate);
 }

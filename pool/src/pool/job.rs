@@ -63,8 +63,7 @@ impl<'a, R: 'a> Job<'a, R> {
         detached: bool,
     ) -> Result<Self> {
         // A caller whose program is being ended is not to take that for an error of its own.
-        Self::hand_over(core, spec, collect, on_progress, detached)
-            .inspect_err(|_| wait_if_program_ends())
+        Self::hand_over(core, spec, collect, on_progress, detached).inspect_err(|_| wait_if_program_ends())
     }
 
     fn hand_over(

@@ -462,9 +462,9 @@ impl Actor<'_> {
         // Last: a listener may wait for what a caller holds until its job has ended.
         if let Some(error) = told {
             let worker = self.index;
-            self.core.aside.tell(
-                move || tracing::error!(worker, %error, "a worker cannot be started and is given up"),
-            );
+            self.core
+                .aside
+                .tell(move || tracing::error!(worker, %error, "a worker cannot be started and is given up"));
         }
         while !self.is_closing() {
             if self.slot.lock().given_up.is_none() {

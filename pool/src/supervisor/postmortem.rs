@@ -117,19 +117,13 @@ fn held_block(core: &Core, slot: usize, cause: &Cause) -> Option<LostBlock> {
             had_begun,
             fate,
             arguments: values,
-            arrays: arrays
-                .map(|(i, array)| mapped_rows(array_names.get(i).copied(), array, &rows))
-                .collect(),
+            arrays: arrays.map(|(i, array)| mapped_rows(array_names.get(i).copied(), array, &rows)).collect(),
         })
     })
 }
 
 /// The values of a block's call as text, and the names of its arrays. Of values that cannot be had soon, the names and types.
-fn described(
-    core: &Core,
-    job: &JobRecord,
-    arguments: Option<Vec<u8>>,
-) -> (Vec<Argument>, Vec<&'static str>) {
+fn described(core: &Core, job: &JobRecord, arguments: Option<Vec<u8>>) -> (Vec<Argument>, Vec<&'static str>) {
     let (vtable, n_values) = (job.vtable, job.descriptor.n_values);
     let describe = move |bytes: Option<&[u8]>| {
         let described = vtable.describe(bytes, n_values);

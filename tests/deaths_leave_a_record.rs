@@ -458,6 +458,16 @@ fn an_argument_whose_debug_waits_for_the_caller_holds_up_no_sweep() {
 }
 
 #[ndpool::test]
+fn a_caller_that_holds_stderr_is_not_waited_for_with_a_dead_workers_lines() {
+    let _watchdog = watchdog();
+    let pool = Pool::builder().workers(1).stderr(Stderr::Forward).build().unwrap();
+    let held = std::io::stderr().lock();
+    let error = pool.run(alone(Some(End::StackOverflow)).attempts(1)).unwrap_err();
+    drop(held);
+    assert!(!error.death().unwrap().stderr.is_empty(), "{error}");
+}
+
+#[ndpool::test]
 fn a_panic_of_an_argument_that_panics_again_ends_no_thread_of_the_pool() {
     let _watchdog = watchdog();
     let pool = pool(1);

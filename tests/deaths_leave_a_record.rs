@@ -429,6 +429,123 @@ fn who_is_waited_for_by_others_still_has_a_cause() {
     assert!(status.success(), "{text}");
 }
 
+/// Held by a test while its job runs.
+static WANTED: Mutex<()> = Mutex::new(());
+
+/// Its `Debug` wants what the caller holds.
+#[derive(Clone, Serialize, Deserialize)]
+struct Shy;
+
+impl std::fmt::Debug for Shy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let _wanted = WANTED.lock();
+        f.write_str("shy")
+    }
+}
+
+/// Panics when it is shown, and once more when that panic's payload is dropped.
+#[derive(Clone, Serialize, Deserialize)]
+struct Explosive;
+
+impl std::fmt::Debug for Explosive {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::panic::panic_any(Payload)
+    }
+}
+
+struct Payload;
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        panic!("a payload was dropped");
+    }
+}
+
+/// As deep as it was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Deep(Option<Box<Deep>>);
+
+#[task]
+fn shy_ends(shy: Shy, n: u32) {
+    let _ = (shy, n);
+    std::process::abort();
+}
+
+#[task]
+fn explosive_ends(explosive: Explosive) {
+    let _ = explosive;
+    std::process::abort();
+}
+
+#[task]
+fn deep_ends(deep: Deep) {
+    std::mem::forget(deep);
+    std::process::abort();
+}
+
+#[ndpool::test]
+fn an_argument_whose_debug_waits_for_the_caller_holds_up_no_sweep() {
+    let _watchdog = watchdog();
+    let pool = pool(1);
+    let wanted = WANTED.lock().unwrap();
+    let error = pool.run(shy_ends(Shy, 3).attempts(2)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
+    let deaths = pool.deaths();
+    assert_eq!(deaths.len(), 2);
+    for death in &deaths {
+        let arguments = &death.block.as_ref().unwrap().arguments;
+        assert_eq!(arguments[0].to_string(), "shy = (deaths_leave_a_record::Shy, not shown)");
+        assert_eq!(arguments[1].to_string(), "n = (u32, not shown)");
+    }
+    assert_eq!(pool.run(alone(None)).unwrap(), 7);
+    drop(wanted);
+}
+
+#[ndpool::test]
+fn a_caller_that_holds_stderr_is_not_waited_for_with_a_dead_workers_lines() {
+    let _watchdog = watchdog();
+    let pool = Pool::builder().workers(1).stderr(Stderr::Forward).build().unwrap();
+    let held = std::io::stderr().lock();
+    let error = pool.run(alone(Some(End::StackOverflow)).attempts(1)).unwrap_err();
+    drop(held);
+    assert!(!error.death().unwrap().stderr.is_empty(), "{error}");
+}
+
+#[ndpool::test]
+fn a_panic_of_an_argument_that_panics_again_ends_no_thread_of_the_pool() {
+    let _watchdog = watchdog();
+    let pool = pool(1);
+    let error = pool.run(explosive_ends(Explosive).attempts(1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
+    let death = error.death().unwrap();
+    let argument = death.block.as_ref().unwrap().arguments[0].to_string();
+    assert!(argument.contains("panicked"), "{argument}");
+    assert_eq!(pool.run(alone(None)).unwrap(), 7);
+}
+
+#[ndpool::test]
+fn an_argument_that_is_deeper_than_a_threads_stack_is_survived() {
+    let _watchdog = watchdog();
+    let test = || {
+        let pool = pool(1);
+        for depth in [20_000, 60_000] {
+            let mut deep = Deep(None);
+            for _ in 0..depth {
+                deep = Deep(Some(Box::new(deep)));
+            }
+            // By its own recursion in the worker, or by the task.
+            let error = pool.run(deep_ends(deep).attempts(1)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
+            let death = error.death().unwrap();
+            let argument = death.block.as_ref().unwrap().arguments[0].to_string();
+            assert!(argument.starts_with("deep = "), "{argument}");
+        }
+        assert_eq!(pool.run(alone(None)).unwrap(), 7);
+    };
+    let thread = std::thread::Builder::new().stack_size(1 << 30).spawn(test).unwrap();
+    thread.join().unwrap();
+}
+
 #[ndpool::test]
 fn whoever_listens_to_events_is_told() {
     use tracing::field::{Field, Visit};
@@ -481,6 +598,53 @@ fn whoever_listens_to_events_is_told() {
         ("arguments", "\"end = Some(Exit(9))\""),
     ] {
         assert_eq!(event.get(field).map(String::as_str), Some(value), "{field} of {event:?}");
+    }
+}
+
+#[ndpool::test]
+fn a_listener_that_waits_for_the_caller_or_panics_keeps_no_job_from_ending() {
+    use tracing::{Event, Level, Metadata, Subscriber, span};
+    const TEST: &str = "a_listener_that_waits_for_the_caller_or_panics_keeps_no_job_from_ending";
+
+    struct Listener {
+        must_panic: bool,
+    }
+    impl Subscriber for Listener {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= Level::WARN
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, _: &Event<'_>) {
+            if self.must_panic {
+                std::panic::panic_any(Payload);
+            }
+            let _wanted = WANTED.lock();
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    let _watchdog = watchdog();
+    if let Some(role) = role() {
+        let must_panic = role == "panics";
+        tracing::subscriber::set_global_default(Listener { must_panic }).unwrap();
+        let pool = pool(1);
+        let wanted = WANTED.lock().unwrap();
+        // Every attempt but the first needs the slot to be filled again.
+        let error = pool.run(alone(Some(End::Abort)).attempts(3)).unwrap_err();
+        assert_eq!((error.kind(), pool.deaths().len()), (ErrorKind::WorkerLost, 3), "{error}");
+        assert_eq!(pool.run(alone(None)).unwrap(), 7);
+        drop(pool);
+        drop(wanted);
+        return;
+    }
+    for role in ["waits", "panics"] {
+        let (text, status) = Actor::start(TEST, role).let_go();
+        assert!(status.success(), "{role}: {text}");
     }
 }
 

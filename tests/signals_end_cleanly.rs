@@ -5,7 +5,7 @@
 //! with its whole group, as from a terminal.
 
 use ndarray::prelude::*;
-use ndpool::{Pool, task};
+use ndpool::{Backing, Pool, task};
 use ndpool_tests::{Actor, Gate, Run, is_alive, kill_group, role, say, stop, wait_until, watchdog};
 use nix::sys::signal::Signal;
 use std::os::unix::process::ExitStatusExt;
@@ -212,4 +212,48 @@ fn two_pools_and_threads_that_submit_end_with_one_signal() {
         assert_eq!(status.signal(), Some(signal as i32), "{status}: {text}");
         runs.iter().for_each(Run::assert_gone);
     }
+}
+
+#[ndpool::test]
+fn a_call_whose_output_cannot_be_made_any_more_does_not_return_before_the_program_ends() {
+    const NAME: &str = "a_call_whose_output_cannot_be_made_any_more_does_not_return_before_the_program_ends";
+    if role().is_some() {
+        let new = |grace| {
+            let builder = Pool::builder().workers(1).backing(Backing::Named).handle_signals(true);
+            builder.shutdown_grace(grace).build().unwrap()
+        };
+        // Shut down in this order; the second one has an hour for it, and its worker is busy.
+        let (first, second) = (new(Duration::ZERO), new(Duration::from_secs(3600)));
+        let gate = Gate::new();
+        let mut y = second.zeros::<i64, _>(1).unwrap();
+        let _job = second.submit(wait_behind(gate.name(), &mut y)).unwrap();
+        gate.wait_for(1);
+        let x = first.zeros::<f64, _>((1 << 14, 2)).unwrap();
+        let run = Run::of(&first);
+        say(&format!("{} {} {}", run.id(), Run::of(&second).id(), gate.name()));
+        run.wait_until_gone();
+        std::thread::scope(|scope| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let (first, x) = (&first, &x);
+            let caller = scope.spawn(move || {
+                tell.send(nix::unistd::gettid()).unwrap();
+                first.run(ndpool::ops::sum_axis(x, Axis(1))).map(drop)
+            });
+            let stat = format!("/proc/self/task/{}/stat", told.recv().unwrap());
+            let sleeps = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") S "));
+            wait_until(|| caller.is_finished() || sleeps());
+            say(if caller.is_finished() { "returned" } else { "waits" });
+        });
+    }
+    let _watchdog = watchdog();
+    let mut actor = Actor::start(NAME, "late");
+    let line = actor.hear();
+    let [first, second, gate] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+    actor.signal(Signal::SIGINT);
+    assert_eq!(actor.hear(), "waits");
+    actor.signal(Signal::SIGTERM);
+    let (text, status) = actor.wait();
+    assert_eq!(status.signal(), Some(libc::SIGTERM), "{status}: {text}");
+    [first, second].map(Run::named).iter().for_each(Run::wait_until_gone);
+    let _ = std::fs::remove_dir_all(gate);
 }

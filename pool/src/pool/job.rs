@@ -2,7 +2,7 @@
 
 use super::handle::cancelled;
 use crate::error::Result;
-use crate::supervisor::{Core, Driver, JobRecord};
+use crate::supervisor::{Core, Driver, JobRecord, wait_if_program_ends};
 use crate::task::{CallSpec, Collect, OnProgress};
 use std::fmt;
 use std::future::Future;
@@ -56,6 +56,17 @@ impl<R> Unpin for Job<'_, R> {}
 impl<'a, R: 'a> Job<'a, R> {
     /// Hands a call to the workers. If it is `detached`, the monitor looks after it while nobody waits for it.
     pub(super) fn start(
+        core: &Arc<Core>,
+        spec: CallSpec,
+        collect: Collect<'a, R>,
+        on_progress: Option<OnProgress<'a>>,
+        detached: bool,
+    ) -> Result<Self> {
+        // A caller whose program is being ended is not to take that for an error of its own.
+        Self::hand_over(core, spec, collect, on_progress, detached).inspect_err(|_| wait_if_program_ends())
+    }
+
+    fn hand_over(
         core: &Arc<Core>,
         spec: CallSpec,
         collect: Collect<'a, R>,

@@ -8,7 +8,7 @@ use super::handle::{Engine, Pool, cancelled};
 use super::in_process;
 use super::job::Job;
 use crate::error::Result;
-use crate::supervisor::{Core, Driver, JobRecord, OwnedArena};
+use crate::supervisor::{Core, Driver, JobRecord, OwnedArena, wait_if_program_ends};
 use crate::task::{Call, CallSpec, Collect, Merge, Tree};
 use std::collections::VecDeque;
 use std::fmt;
@@ -207,7 +207,7 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
         let submitted = Instant::now();
         let record = JobRecord::new_batch(core, &mut specs).and_then(|record| {
             if core.must_watch(&record) {
-                core.watch(false)?;
+                core.watch(false).map_err(|error| error.with_blocks(record.none_run()))?;
             }
             core.submit(&record).map_err(|error| error.with_blocks(record.none_run()))?;
             if core.must_watch(&record) {
@@ -216,7 +216,7 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
             }
             Ok(record)
         });
-        match record {
+        match record.inspect_err(|_| wait_if_program_ends()) {
             Ok(record) => self.in_flight.push_back(Flight::Batch(Batch {
                 core: Arc::clone(core),
                 index,
@@ -226,7 +226,7 @@ impl<'p, 'a, R: 'a, I: Iterator<Item = Call<'a, R>>> Map<'p, 'a, I, R> {
                 arena: None,
                 submitted,
             })),
-            // None of them was handed over, and all fail with the same.
+            // None of them was handed over, and all fail with the same; unless it is the program that ends.
             Err(error) => self.in_flight.extend(
                 (index..index + n_calls).map(|index| Flight::Ready { index, result: Err(error.copy()) }),
             ),

@@ -120,7 +120,7 @@ impl Run {
     }
 
     /// Makes a socket, and notes it as one that is to be removed when the run dies. Without any place for a manifest, or
-    /// any room in it, it is only made.
+    /// any room in it, it is only made; the error that says so comes with it.
     ///
     /// One step for whoever ends the run meanwhile: either there is no socket yet, and none will be, or it is noted.
     ///
@@ -131,18 +131,17 @@ impl Run {
         &self,
         make: impl FnOnce() -> Result<T>,
         path_of: impl FnOnce(&T) -> &Path,
-    ) -> Result<T> {
+    ) -> Result<(T, Option<io::Error>)> {
         let mut manifests = self.open_manifests()?;
         let socket = make()?;
-        match manifests.first_mut().map(|home| home.record_socket(path_of(&socket))) {
-            None | Some(Ok(())) => {}
+        let noted = manifests.first_mut().map(|home| home.record_socket(path_of(&socket)));
+        drop(manifests);
+        match noted {
+            None | Some(Ok(())) => Ok((socket, None)),
             // The worker removes the socket, unless it dies with this process.
-            Some(Err(error)) if is_full(&error) => {
-                tracing::warn!(%error, "cannot note the socket of a worker")
-            }
-            Some(Err(error)) => return Err(Error::io("cannot write to the manifest", error)),
+            Some(Err(error)) if is_full(&error) => Ok((socket, Some(error))),
+            Some(Err(error)) => Err(Error::io("cannot write to the manifest", error)),
         }
-        Ok(socket)
     }
 
     /// Unlinks everything of the run, though segments may be in use: the process is about to end.

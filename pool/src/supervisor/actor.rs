@@ -126,6 +126,9 @@ impl Actor<'_> {
     fn try_start(&mut self) -> Result<Event> {
         let mut reception = Reception::open(&self.core.run, Arc::clone(&self.slot.wakeup))?;
         kill_point!("start.socket_open");
+        if let Some(error) = reception.take_unnoted() {
+            self.core.aside.tell(move || tracing::warn!(%error, "cannot note the socket of a worker"));
+        }
         let started = self.start_process(&reception);
         let hello = match started {
             Ok(()) => self.await_hello(&mut reception),
@@ -393,9 +396,12 @@ impl Actor<'_> {
         let death = postmortem::examine(self.core, self.index, remains);
         if is_death {
             // Before the sweep: whoever is told of a block that was given up finds the record.
-            self.core.record_death(&death);
+            self.core.keep_death(&death);
         }
         sweep::sweep(self.core, self.index, &death);
+        if is_death {
+            self.core.tell_death(&death);
+        }
         self.last_death = Some(Arc::clone(&death));
         Some(death)
     }
@@ -435,21 +441,30 @@ impl Actor<'_> {
             peak_resident_bytes: None,
         };
         let death = postmortem::examine(self.core, self.index, remains);
-        self.core.record_death(&death);
+        self.core.keep_death(&death);
+        self.core.tell_death(&death);
         self.last_death = Some(death);
     }
 
     /// Leaves the slot empty, and says why, until a job makes another try worth while.
     fn give_up(&mut self) -> Event {
-        if let Some(error) = self.last_error.take() {
-            tracing::error!(worker = self.index, %error, "a worker cannot be started and is given up");
+        let told = self.last_error.take().map(|error| {
+            let told = error.to_string();
             self.slot.lock().given_up = Some(GivenUp { error, since: Instant::now() });
             self.core.n_given_up.fetch_add(1, Ordering::Relaxed);
-        }
+            told
+        });
         self.core.announce_readiness();
         if let Some(error) = self.core.is_broken() {
             self.core.cancel_all(&error);
             self.core.finish_all();
+        }
+        // Last: a listener may wait for what a caller holds until its job has ended.
+        if let Some(error) = told {
+            let worker = self.index;
+            self.core
+                .aside
+                .tell(move || tracing::error!(worker, %error, "a worker cannot be started and is given up"));
         }
         while !self.is_closing() {
             if self.slot.lock().given_up.is_none() {

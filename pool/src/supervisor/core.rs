@@ -1,6 +1,7 @@
 //! What a pool is made of: the run, the board, one slot per worker, and the table of jobs.
 
 use super::actor;
+use super::aside::Aside;
 use super::handshake::Abilities;
 use super::monitor::Monitor;
 use super::oom::Kills;
@@ -148,6 +149,8 @@ pub(crate) struct Core {
     pub(super) monitor: Monitor,
     pub(super) counters: Counters,
     pub(super) death_log: Mutex<DeathLog>,
+    /// Runs the user's code for the slots' threads.
+    pub(super) aside: Aside,
     pub(super) kills: Mutex<Kills>,
     /// Set once; nothing is started or accepted any more.
     pub(super) is_closing: AtomicBool,
@@ -206,6 +209,7 @@ impl Core {
             monitor: Monitor::default(),
             counters: Counters::default(),
             death_log: Mutex::default(),
+            aside: Aside::default(),
             kills: Mutex::default(),
             is_closing: AtomicBool::new(false),
             abilities: Mutex::default(),

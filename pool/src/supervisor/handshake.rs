@@ -21,6 +21,8 @@ use std::sync::{Arc, mpsc};
 /// A server that one worker may say hello to.
 pub(super) struct Reception {
     socket: String,
+    /// Why the run's manifest has no note of the socket, if it has none for want of room.
+    unnoted: Option<std::io::Error>,
     arrivals: mpsc::Receiver<Result<(Hello, IpcReceiver<Hello>), String>>,
     has_arrived: bool,
 }
@@ -37,7 +39,7 @@ impl Reception {
                     )
             })
         };
-        let (server, socket) = run.make_socket(open, |(_, socket)| Path::new(socket))?;
+        let ((server, socket), unnoted) = run.make_socket(open, |(_, socket)| Path::new(socket))?;
         let (sender, arrivals) = mpsc::channel();
         let thread =
             std::thread::Builder::new().name("ndpool hello".into()).stack_size(128 << 10).spawn(move || {
@@ -57,11 +59,16 @@ impl Reception {
             remove_socket(&socket);
             return Err(with_limits_hint(Error::io("cannot start a thread for a worker's hello", error)));
         }
-        Ok(Self { socket, arrivals, has_arrived: false })
+        Ok(Self { socket, unnoted, arrivals, has_arrived: false })
     }
 
     pub(super) fn socket(&self) -> &str {
         &self.socket
+    }
+
+    /// Takes what kept the socket from being noted.
+    pub(super) fn take_unnoted(&mut self) -> Option<std::io::Error> {
+        self.unnoted.take()
     }
 
     /// The hello, if it has come.

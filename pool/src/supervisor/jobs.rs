@@ -3,6 +3,7 @@
 //! Whoever finds all words terminal ends the job: the entry on the board is closed, leases are released, waiters
 //! are told. The arena stays with the record until its results were taken.
 
+use super::aside::contained;
 use super::core::Core;
 use super::handshake::Abilities;
 use super::record::{JobRecord, Phase};
@@ -13,7 +14,6 @@ use crate::job::board::{N_JOBS, OpenJob};
 use crate::job::descriptor::TaskId;
 use crate::sys::kill_point;
 use crate::task::{TaskVtable, image_offset, not_in_this_image};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
@@ -21,9 +21,9 @@ use std::task::Waker;
 /// Wakes a future. An executor's code runs here, and must not end the pool's threads with a panic of its own.
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker
-        && catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err()
+        && contained(|| waker.wake()).is_none()
     {
-        tracing::error!("a future's waker panicked");
+        contained(|| tracing::error!("a future's waker panicked"));
     }
 }
 
@@ -198,7 +198,6 @@ impl Core {
         if !job.is_wanted.load(Ordering::SeqCst) {
             self.discard(job);
         }
-        wake(waker);
         // Other threads may wait for this job, or for a place for theirs.
         self.board.bell().ring();
         kill_point!("end_job.rung");
@@ -221,6 +220,7 @@ impl Core {
                 }
             }
         }
+        wake(waker);
         true
     }
 
@@ -233,8 +233,8 @@ impl Core {
         job.ended.store(true, Ordering::SeqCst);
         let waker = state.waker.take();
         drop(state);
-        wake(waker);
         self.board.bell().ring();
+        wake(waker);
     }
 
     /// Cancels what is free of a job; what is claimed ends first.

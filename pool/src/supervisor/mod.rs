@@ -5,6 +5,8 @@
 
 /// The thread of one worker.
 mod actor;
+/// The user's code beside the pool's threads.
+mod aside;
 /// Why a worker ended, as a pure function.
 mod cause;
 /// What a pool is made of.

@@ -1,6 +1,7 @@
 //! The record of a worker's end: gathered once the process was waited for, and before its blocks are swept and its cells
 //! reset.
 
+use super::aside::STACK_BYTES;
 use super::cause::{Facts, diagnose};
 use super::core::Core;
 use super::record::{JobRecord, Phase};
@@ -15,6 +16,10 @@ use std::time::SystemTime;
 
 /// Records that are kept.
 const KEPT_DEATHS: usize = 256;
+/// Bytes of values that are decoded for a record; the values of a call of a batch are its own and seldom many.
+const MAX_DECODED_BYTES: usize = 64 << 10;
+/// Stack for each byte that is decoded: a level of nested values takes a byte at least, and a few frames of a debug build.
+const STACK_PER_BYTE: usize = 4 << 10;
 
 /// The records of a pool's deaths, the oldest first.
 #[derive(Debug, Default)]
@@ -100,7 +105,7 @@ fn held_block(core: &Core, slot: usize, cause: &Cause) -> Option<LostBlock> {
             }
         };
         // With no lock held: what formats an argument is the user's code.
-        let described = job.vtable.describe(arguments.as_deref(), job.descriptor.n_values);
+        let (values, array_names) = described(core, job, arguments);
         let rows = job.descriptor.grid.rows(index);
         let arrays = job.descriptor.arrays.iter().enumerate();
         Some(LostBlock {
@@ -111,12 +116,25 @@ fn held_block(core: &Core, slot: usize, cause: &Cause) -> Option<LostBlock> {
             attempt: word.attempt(),
             had_begun,
             fate,
-            arguments: described.values,
-            arrays: arrays
-                .map(|(i, array)| mapped_rows(described.arrays.get(i).copied(), array, &rows))
-                .collect(),
+            arguments: values,
+            arrays: arrays.map(|(i, array)| mapped_rows(array_names.get(i).copied(), array, &rows)).collect(),
         })
     })
+}
+
+/// The values of a block's call as text, and the names of its arrays. Of values that cannot be had soon, the names and types.
+fn described(core: &Core, job: &JobRecord, arguments: Option<Vec<u8>>) -> (Vec<Argument>, Vec<&'static str>) {
+    let (vtable, n_values) = (job.vtable, job.descriptor.n_values);
+    let describe = move |bytes: Option<&[u8]>| {
+        let described = vtable.describe(bytes, n_values);
+        (described.values, described.arrays)
+    };
+    let shown = arguments.and_then(|bytes| {
+        let stack_bytes = STACK_BYTES + bytes.len() * STACK_PER_BYTE;
+        core.aside.run(stack_bytes, move || describe(Some(&bytes))).ok()
+    });
+    // Without the values none of the user's code is run.
+    shown.unwrap_or_else(|| describe(None))
 }
 
 fn mapped_rows(name: Option<&str>, array: &ArraySpec, rows: &std::ops::Range<usize>) -> MappedRows {
@@ -145,45 +163,49 @@ fn mapped_rows(name: Option<&str>, array: &ArraySpec, rows: &std::ops::Range<usi
 impl JobRecord {
     /// The serialised values of a block's call; `None` if they are too many to be looked at.
     fn arguments_of(&self, arena: &super::table::OwnedArena, block: usize) -> Option<Vec<u8>> {
-        /// What is decoded for a record; the values of a call of a batch are its own and seldom many.
-        const MAX_BYTES: usize = 1 << 20;
         let plan = arena.arena.plan().ok()?;
         let is_batch = self.descriptor.is_batch;
-        if !is_batch && plan.arguments_len > MAX_BYTES {
+        if !is_batch && plan.arguments_len > MAX_DECODED_BYTES {
             return None;
         }
         let bytes = arena.arena.arguments(&plan, is_batch.then_some(block));
-        (bytes.len() <= MAX_BYTES).then_some(bytes)
+        (bytes.len() <= MAX_DECODED_BYTES).then_some(bytes)
     }
 }
 
 impl Core {
-    /// Keeps a record, counts it, and tells whoever listens.
-    pub(super) fn record_death(&self, death: &Arc<Death>) {
-        {
-            let mut log = self.death_log.lock().unwrap_or_else(PoisonError::into_inner);
-            if log.kept.len() == KEPT_DEATHS {
-                log.kept.pop_front();
-            }
-            log.kept.push_back(Arc::clone(death));
-            self.counters.workers_lost.fetch_add(1, Ordering::Relaxed);
+    /// Keeps a record, and counts it.
+    pub(super) fn keep_death(&self, death: &Arc<Death>) {
+        let mut log = self.death_log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.kept.len() == KEPT_DEATHS {
+            log.kept.pop_front();
         }
-        let Death { worker, exit, cause, block, .. } = &**death;
-        tracing::warn!(
-            worker,
-            pid = death.pid,
-            %exit,
-            %cause,
-            evidence = death.evidence.join("; "),
-            task = block.as_ref().map(|block| &*block.task),
-            block = block.as_ref().map(|block| block.index),
-            attempt = block.as_ref().map(|block| block.attempt),
-            arguments = block.as_ref().map(|block| join(&block.arguments)),
-            peak_resident_bytes = death.peak_resident_bytes,
-            last_panic = death.last_panic,
-            stderr = death.stderr.last(),
-            "a worker died"
-        );
+        log.kept.push_back(Arc::clone(death));
+        self.counters.workers_lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells whoever listens to events. Only after the sweep: a listener may wait for what a caller holds until its job has
+    /// ended.
+    pub(super) fn tell_death(&self, death: &Arc<Death>) {
+        let death = Arc::clone(death);
+        self.aside.tell(move || {
+            let Death { worker, exit, cause, block, .. } = &*death;
+            tracing::warn!(
+                worker,
+                pid = death.pid,
+                %exit,
+                %cause,
+                evidence = death.evidence.join("; "),
+                task = block.as_ref().map(|block| &*block.task),
+                block = block.as_ref().map(|block| block.index),
+                attempt = block.as_ref().map(|block| block.attempt),
+                arguments = block.as_ref().map(|block| join(&block.arguments)),
+                peak_resident_bytes = death.peak_resident_bytes,
+                last_panic = death.last_panic,
+                stderr = death.stderr.last(),
+                "a worker died"
+            );
+        });
     }
 
     /// The records that are kept, the oldest first.

@@ -3,7 +3,7 @@
 use super::memory;
 use super::spawn::Stderr;
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ChildStderr;
 
@@ -25,7 +25,7 @@ pub(super) struct Lines {
     partial: Vec<u8>,
     kept: VecDeque<String>,
     /// A line that says why the process ends, kept however long the backtrace behind it is.
-    verdict: Option<String>,
+    refusal: Option<String>,
 }
 
 impl Lines {
@@ -35,7 +35,7 @@ impl Lines {
             // Read only when there is something, so that a grandchild that holds the pipe holds up nobody.
             let _ = fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         }
-        Self { pipe, handling, slot, partial: Vec::new(), kept: VecDeque::new(), verdict: None }
+        Self { pipe, handling, slot, partial: Vec::new(), kept: VecDeque::new(), refusal: None }
     }
 
     /// The descriptor to poll, as long as something may come.
@@ -73,12 +73,21 @@ impl Lines {
         let line = String::from_utf8_lossy(&self.partial).into_owned();
         self.partial.clear();
         if self.handling == Stderr::Forward {
-            // One write a line, so that lines of several workers do not mix; a closed stderr is the user's wish.
-            let _ = std::io::stderr().write_all(format!("[worker {}] {line}\n", self.slot).as_bytes());
+            // One write a line, so that lines of several workers do not mix; a closed stderr is the user's wish. Past the lock of
+            // `std`: a caller may hold that while its job runs, and the line may stand between a death and its sweep.
+            let line = format!("[worker {}] {line}\n", self.slot);
+            let mut rest = line.as_bytes();
+            while !rest.is_empty() {
+                match nix::unistd::write(std::io::stderr(), rest) {
+                    Ok(n) if n > 0 => rest = &rest[n..],
+                    Err(nix::errno::Errno::EINTR) => {}
+                    Ok(_) | Err(_) => break,
+                }
+            }
         }
         if self.kept.len() == KEPT_LINES {
-            self.verdict =
-                self.kept.pop_front().filter(|line| memory::is_refusal(line)).or(self.verdict.take());
+            self.refusal =
+                self.kept.pop_front().filter(|line| memory::is_refusal(line)).or(self.refusal.take());
         }
         self.kept.push_back(line);
     }
@@ -89,6 +98,6 @@ impl Lines {
         if !self.partial.is_empty() {
             self.end_line();
         }
-        self.verdict.iter().chain(&self.kept).cloned().collect()
+        self.refusal.iter().chain(&self.kept).cloned().collect()
     }
 }

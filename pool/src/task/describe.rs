@@ -33,11 +33,12 @@ impl<'b> Describer<'b> {
     /// The next value, by the function that makes a text of it and takes its bytes.
     pub fn value(&mut self, name: &str, show: impl FnOnce(&mut Option<&'b [u8]>) -> String) {
         // The user's code: what deserialises, and what formats.
-        let text = catch_unwind(AssertUnwindSafe(|| show(&mut self.bytes)));
-        if text.is_err() {
+        let text = catch_unwind(AssertUnwindSafe(|| show(&mut self.bytes))).unwrap_or_else(|payload| {
+            // Dropping a payload can panic too.
+            std::mem::forget(payload);
             self.bytes = None;
-        }
-        let text = text.unwrap_or_else(|_| "(its Debug or Deserialize panicked)".into());
+            "(its Debug or Deserialize panicked)".into()
+        });
         self.values.push(Argument { name: name.to_owned(), text });
     }
 

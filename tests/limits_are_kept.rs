@@ -179,7 +179,7 @@ fn a_job_that_no_worker_saw_lists_all_its_blocks() {
     queued.cancel();
     let error = queued.join().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
-    assert_eq!(error.failed_blocks().not_run, [0..10], "{:?}", error.failed_blocks());
+    assert_eq!(error.failed_blocks().not_run, std::slice::from_ref(&(0..10)), "{:?}", error.failed_blocks());
     assert_eq!(error.failed_blocks().n_blocks, 10);
     assert_eq!(x.view().to_vec(), [0; 20]);
     gate.open();

@@ -203,7 +203,7 @@ pub enum WakerDies {
 /// or after `Bed::wake`; the caller, whose timed wait ends after that death and which finds the block still free (as
 /// `Board::wake_again`).
 ///
-/// *What would break it:* a second wake-up that trusts the flag; [`Bed::rouse`] without the call.
+/// *What would break it:* a second wake-up that trusts the flag; `Bed::rouse` without the call.
 pub fn a_waker_may_die_at_any_step(dies: WakerDies) {
     check(3, move || {
         let board = Arc::new(Board::new());

@@ -151,6 +151,7 @@ impl Expansion {
         let reads = self.signature.params.iter().enumerate().map(|(i, param)| self.read(i, param));
         let call = self.call();
         let describe = self.describe();
+        let folder = self.folder();
         quote_spanned! {site=>
             impl #impl_generics #krate::Task for __Task #type_generics #where_clause {
                 const NAME: &'static str = #name;
@@ -162,7 +163,23 @@ impl Expansion {
                     #(#reads)*
                     #call
                 }
+                #folder
                 #describe
+            }
+        }
+    }
+
+    /// `fn folder() …`: whether results merge in workers; that they merge at all is checked, and said, where the call is built.
+    fn folder(&self) -> TokenStream {
+        if !self.signature.is_split() {
+            return TokenStream::new();
+        }
+        let krate = self.krate(Span::mixed_site());
+        quote_spanned! {Span::mixed_site()=>
+            fn folder() -> ::core::option::Option<#krate::__private::Folder> {
+                #[allow(unused_imports)]
+                use #krate::__private::{ByCollector as _, ByMerge as _};
+                (&&#krate::__private::Foldable::<Self::Output>::NEW).folder()
             }
         }
     }

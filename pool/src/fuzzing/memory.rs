@@ -1,5 +1,6 @@
-use crate::job::arena::{Arena, Place as SlotPlace, SLOT_HEADER_BYTES};
+use crate::job::arena::Arena;
 use crate::job::board::{Board, N_JOBS};
+use crate::job::slots::{Place as SlotPlace, Slot, is_slot_size};
 use crate::job::word::State;
 use crate::segment::{Access, Kind, Locator, PAGE_BYTES, Place, RunId, attach};
 use crate::sys::map::Mapping;
@@ -51,8 +52,8 @@ pub fn arena(input: &[u8]) {
     let mut front = Front(input);
     let words_capacity = front.word() as usize;
     let n_blocks = usize::from(front.byte());
-    let file = file_of(PAGES, 0, &front.0[..front.0.len().min(64)]);
-    let rest = front.0.get(64..).unwrap_or_default();
+    let file = file_of(PAGES, 0, &front.0[..front.0.len().min(128)]);
+    let rest = front.0.get(128..).unwrap_or_default();
     let words = &rest[..rest.len().min(64)];
     file.write_all_at(words, PAGE_BYTES as u64).expect("memory");
     let data = rest.get(64..).unwrap_or_default();
@@ -62,15 +63,19 @@ pub fn arena(input: &[u8]) {
     assert!(arena.n_blocks() <= words_capacity);
     if let Ok(plan) = arena.plan() {
         assert!(plan.data_len().expect("checked") <= arena.data_capacity());
-        assert!(plan.n_blocks <= words_capacity && plan.slot_bytes >= SLOT_HEADER_BYTES);
-        assert_eq!(arena.descriptor(&plan).len(), plan.descriptor_len);
-        assert_eq!(arena.arguments(&plan, None).len(), plan.arguments_len);
-        let mut inline = Vec::new();
+        assert!(plan.n_blocks <= words_capacity && is_slot_size(plan.slot_bytes));
+        let mut bytes = Vec::new();
+        arena.read_descriptor(&plan, &mut bytes);
+        assert_eq!(bytes.len(), plan.descriptor_len);
+        arena.read_arguments(&plan, None, &mut bytes);
+        assert_eq!(bytes.len(), plan.arguments_len);
+        let slots = arena.slots(&plan);
         for block in 0..n_blocks {
-            assert!(arena.arguments(&plan, Some(block)).len() <= plan.arguments_len);
-            match arena.read_slot(&plan, block, &mut inline) {
-                Ok((_, SlotPlace::Inline)) => assert!(inline.len() <= plan.slot_bytes - SLOT_HEADER_BYTES),
-                Ok((_, SlotPlace::Spilled { .. })) | Err(_) => {}
+            arena.read_arguments(&plan, Some(block), &mut bytes);
+            assert!(bytes.len() <= plan.arguments_len);
+            match slots.read(block, &mut bytes) {
+                Ok(Slot { place: SlotPlace::Inline, .. }) => assert!(bytes.len() <= slots.room()),
+                Ok(Slot { place: SlotPlace::Spilled { .. }, .. }) | Err(_) => {}
             }
         }
     }

@@ -4,7 +4,8 @@
 
 use super::tests::corpus;
 use crate::control::{Fingerprint, KnownTask, Welcome};
-use crate::job::arena::{Arena, Payload, Plan, SlotKind, arena_len};
+use crate::job::arena::{Arena, Plan, arena_len};
+use crate::job::slots::{Payload, SlotKind};
 use crate::job::board::{Board, OpenJob};
 use crate::job::descriptor::{ArraySpec, Descriptor, Mode, TaskId};
 use crate::job::grid::Grid;
@@ -74,7 +75,6 @@ fn write_seeds() {
 
 fn descriptors(run: &std::sync::Arc<Run>) {
     let job = |grid, arrays, is_batch| Descriptor {
-        sequence: 42,
         task: TaskId::Image(0x4_2420),
         task_name: Cow::Borrowed("heat::step"),
         grid,
@@ -110,7 +110,7 @@ fn arenas(run: &std::sync::Arc<Run>) {
         let segment = Segment::raw(run, arena_len(8, plan.data_len().unwrap()).unwrap()).unwrap();
         let arena = Arena::new(segment.map_fresh().unwrap(), PAGE_BYTES, 8).unwrap();
         arena.write_job(&plan, &[7; 40], b"two by three", table);
-        let ledger = arena.ledger(5, N_BLOCKS);
+        let (ledger, slots) = (arena.ledger(5, N_BLOCKS), arena.slots(&plan));
         ledger.publish();
         for (block, next) in [State::Done, State::Staged, State::Condemned].into_iter().enumerate() {
             let word = ledger.claim(block, 1).unwrap();
@@ -119,12 +119,12 @@ fn arenas(run: &std::sync::Arc<Run>) {
             } else {
                 Payload::Inline(b"result")
             };
-            arena.write_slot(&plan, block, SlotKind::Value, payload);
+            slots.write(block, SlotKind::Value, 0, payload);
             ledger.advance(block, word, word.with_state(next)).unwrap();
         }
         let mut input = 8_u64.to_le_bytes().to_vec();
         input.push(N_BLOCKS as u8);
-        input.extend(bytes_of(&segment, PAGE_BYTES, 64));
+        input.extend(bytes_of(&segment, PAGE_BYTES, 128));
         input.extend(bytes_of(&segment, 2 * PAGE_BYTES, 64));
         input.extend(bytes_of(&segment, 3 * PAGE_BYTES, plan.data_len().unwrap()));
         write("arena", name, &input);

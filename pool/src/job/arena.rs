@@ -14,10 +14,12 @@
 //! block writes its slot; the supervisor reads a slot once its word is terminal.
 
 use super::ledger::Ledger;
+use super::slots::{SlotKind, Slots, is_slot_size};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::cells::cells;
+use crate::sys::cells::Placed;
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 const PAGE: usize = 4096;
 /// Where the words start: after the header.
@@ -40,9 +42,12 @@ pub(crate) struct JobHeader {
     window: AtomicU64,
     /// Blocks that were given back or swept so far: bumped before each of their words is free.
     n_freed: AtomicU64,
+    /// Not zero if a worker has spilled a result.
+    has_spilled: AtomicU64,
+    unused: [AtomicU64; 7],
 }
 
-crate::sys::cells::declare_cells! { JobHeader: 64 }
+crate::sys::cells::declare_cells! { JobHeader: 128 }
 
 /// Sizes from which the places of an arena's parts follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,10 +81,13 @@ impl Plan {
 /// An arena as one process sees it.
 #[derive(Debug)]
 pub(crate) struct Arena {
-    mapping: Mapping,
-    /// Of the segment's data in the mapping.
-    start: usize,
-    words_capacity: usize,
+    mapping: Arc<Mapping>,
+    /// Of the bytes behind the words, in the mapping.
+    data_start: usize,
+    header: Placed<JobHeader>,
+    words: Placed<AtomicU64>,
+    /// The bytes behind the words, as words.
+    data: Placed<AtomicU64>,
 }
 
 /// Bytes that an arena of this many words and this much data takes.
@@ -95,35 +103,38 @@ impl Arena {
         if least.is_none_or(|least| least > mapping.len()) {
             return Err(damaged(format!("{words_capacity} words do not fit {} bytes", mapping.len())));
         }
-        Ok(Self { mapping, start, words_capacity })
+        let data_start = start + WORDS + (words_capacity * 8).next_multiple_of(PAGE);
+        let mapping = Arc::new(mapping);
+        Ok(Self {
+            data_start,
+            header: Placed::new(&mapping, start, 1),
+            words: Placed::new(&mapping, start + WORDS, words_capacity),
+            data: Placed::new(&mapping, data_start, (mapping.len() - data_start) / 8),
+            mapping,
+        })
     }
 
     pub(crate) fn words_capacity(&self) -> usize {
-        self.words_capacity
+        self.words.len()
     }
 
     /// Bytes behind the words.
     pub(crate) fn data_capacity(&self) -> usize {
-        self.mapping.len() - self.data_start()
-    }
-
-    fn data_start(&self) -> usize {
-        self.start + WORDS + (self.words_capacity * 8).next_multiple_of(PAGE)
+        self.data.len() * 8
     }
 
     fn header(&self) -> &JobHeader {
-        &cells::<JobHeader>(&self.mapping, self.start, 1)[0]
+        &self.header[0]
     }
 
     /// The ledger of the job that the arena holds now, if it is job `sequence`.
     pub(crate) fn ledger(&self, sequence: u64, n_blocks: usize) -> Ledger<'_> {
-        let words = self.mapping.atomics_u64(self.start + WORDS, n_blocks.min(self.words_capacity));
-        Ledger::new(words, sequence)
+        Ledger::new(&self.words[..n_blocks.min(self.words.len())], sequence)
     }
 
     /// Number of blocks of the job that the arena holds; a hint until a block of the job is claimed.
     pub(crate) fn n_blocks(&self) -> usize {
-        (self.header().n_blocks.load(Ordering::Acquire) as usize).min(self.words_capacity)
+        (self.header().n_blocks.load(Ordering::Acquire) as usize).min(self.words.len())
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -164,6 +175,16 @@ impl Arena {
         self.header().n_freed.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// A result of the job was spilled. Said before its block's word is terminal.
+    pub(crate) fn note_spilled(&self) {
+        self.header().has_spilled.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether a result of the job was spilled, once its words are terminal.
+    pub(crate) fn has_spilled(&self) -> bool {
+        self.header().has_spilled.load(Ordering::Relaxed) != 0
+    }
+
     /// Writes everything that workers read of a job. The words are not touched.
     ///
     /// # Panics
@@ -171,8 +192,7 @@ impl Arena {
     /// If the plan does not fit the arena: the caller chose it to fit.
     pub(crate) fn write_job(&self, plan: &Plan, descriptor: &[u8], arguments: &[u8], table: &[u64]) {
         assert!(
-            plan.n_blocks <= self.words_capacity
-                && plan.data_len().is_some_and(|n| n <= self.data_capacity())
+            plan.n_blocks <= self.words.len() && plan.data_len().is_some_and(|n| n <= self.data_capacity())
         );
         let header = self.header();
         header.descriptor_len.store(plan.descriptor_len as u64, Ordering::Relaxed);
@@ -182,13 +202,13 @@ impl Arena {
         header.cancelled.store(0, Ordering::Relaxed);
         header.window.store(0, Ordering::Relaxed);
         header.n_freed.store(0, Ordering::Relaxed);
+        header.has_spilled.store(0, Ordering::Relaxed);
         header.n_blocks.store(plan.n_blocks as u64, Ordering::Release);
-        let start = self.data_start();
-        self.mapping.write_bytes(start, descriptor);
-        self.mapping.write_bytes(start + plan.arguments(), arguments);
+        self.mapping.write_bytes(self.data_start, descriptor);
+        self.mapping.write_bytes(self.data_start + plan.arguments(), arguments);
         if let Some(at) = plan.table() {
-            for (index, end) in table.iter().enumerate() {
-                self.mapping.write_bytes(start + at + index * 8, &end.to_le_bytes());
+            for (cell, end) in self.data[at / 8..].iter().zip(table) {
+                cell.store(*end, Ordering::Relaxed);
             }
         }
     }
@@ -206,159 +226,54 @@ impl Arena {
         };
         let capacity = self.data_capacity();
         let is_sound = plan.descriptor_len <= capacity
-            && plan.slot_bytes >= SLOT_HEADER_BYTES
+            && is_slot_size(plan.slot_bytes)
             && plan.data_len().is_some_and(|len| len <= capacity);
         if is_sound { Ok(plan) } else { Err(damaged(format!("{plan:?} does not fit {capacity} bytes"))) }
     }
 
-    /// A copy of the descriptor's bytes.
-    pub(crate) fn descriptor(&self, plan: &Plan) -> Vec<u8> {
-        self.copy(0, plan.descriptor_len)
+    /// Copies the descriptor's bytes, in place of what the vector holds.
+    pub(crate) fn read_descriptor(&self, plan: &Plan, bytes: &mut Vec<u8>) {
+        self.copy(0, plan.descriptor_len, bytes);
     }
 
-    /// A copy of the arguments of all blocks, or of one call of a batch.
-    pub(crate) fn arguments(&self, plan: &Plan, call: Option<usize>) -> Vec<u8> {
+    /// Copies the arguments of all blocks, or of one call of a batch, in place of what the vector holds.
+    pub(crate) fn read_arguments(&self, plan: &Plan, call: Option<usize>, bytes: &mut Vec<u8>) {
         let (from, to) = match call {
             None => (0, plan.arguments_len),
             Some(call) => {
                 let end_of = |index: usize| {
-                    let mut bytes = [0; 8];
+                    let table = plan.table().filter(|_| index < plan.table_len);
                     // A call beyond the table has no arguments; that will not do, and be said, when they are decoded.
-                    if let Some(table) = plan.table().filter(|_| index < plan.table_len) {
-                        self.mapping.read_bytes(self.data_start() + table + index * 8, &mut bytes);
-                    }
-                    (u64::from_le_bytes(bytes) as usize).min(plan.arguments_len)
+                    let end = table.map_or(0, |at| self.data[at / 8 + index].load(Ordering::Relaxed));
+                    (end as usize).min(plan.arguments_len)
                 };
                 (if call == 0 { 0 } else { end_of(call - 1) }, end_of(call))
             }
         };
-        self.copy(plan.arguments() + from, to.saturating_sub(from))
+        self.copy(plan.arguments() + from, to.saturating_sub(from), bytes);
     }
 
-    fn copy(&self, at: usize, len: usize) -> Vec<u8> {
-        let mut bytes = vec![0; len];
-        self.mapping.read_bytes(self.data_start() + at, &mut bytes);
-        bytes
+    fn copy(&self, at: usize, len: usize, bytes: &mut Vec<u8>) {
+        bytes.resize(len, 0);
+        self.mapping.read_bytes(self.data_start + at, bytes);
     }
 
-    /// Writes the outcome of a block into its slot. Only for the holder of the block.
-    pub(crate) fn write_slot(&self, plan: &Plan, block: usize, kind: SlotKind, payload: Payload<'_>) {
-        let at = self.data_start() + plan.slots().unwrap_or(usize::MAX) + block * plan.slot_bytes;
-        let (len, offset) = match payload {
-            Payload::Inline(bytes) => {
-                assert!(bytes.len() <= plan.slot_bytes - SLOT_HEADER_BYTES);
-                self.mapping.write_bytes(at + SLOT_HEADER_BYTES, bytes);
-                (bytes.len() as u64, INLINE)
-            }
-            Payload::Spilled { offset, len } => (len, offset),
-        };
-        let mut header = [0; SLOT_HEADER_BYTES];
-        header[..8].copy_from_slice(&(kind as u64).to_le_bytes());
-        header[8..16].copy_from_slice(&len.to_le_bytes());
-        header[16..].copy_from_slice(&offset.to_le_bytes());
-        self.mapping.write_bytes(at, &header);
+    /// The result slots of a job whose plan fits the arena.
+    pub(crate) fn slots(&self, plan: &Plan) -> Slots<'_> {
+        let start = plan.slots().expect("a plan that fits has a place for its slots") / 8;
+        Slots::new(&self.data[start..start + plan.n_blocks * plan.slot_bytes / 8], plan.slot_bytes)
     }
 
     /// Whether a block of job `sequence` that is not *done* was run and given back.
     pub(crate) fn was_given_back(&self, plan: &Plan, block: usize, sequence: u64) -> bool {
         let mut bytes = Vec::new();
         // Slots are not cleared between jobs: the sequence tells whose this is.
-        matches!(self.read_slot(plan, block, &mut bytes), Ok((SlotKind::GivenBack, Place::Inline)))
+        self.slots(plan).read(block, &mut bytes).is_ok_and(|slot| slot.kind == SlotKind::GivenBack)
             && bytes == sequence.to_le_bytes()
-    }
-
-    /// Reads the slot of a block whose word is terminal.
-    ///
-    /// # Errors
-    ///
-    /// If the slot's bytes cannot be right: they come from another process.
-    pub(crate) fn read_slot(
-        &self,
-        plan: &Plan,
-        block: usize,
-        inline: &mut Vec<u8>,
-    ) -> Result<(SlotKind, Place)> {
-        let slots = plan
-            .slots()
-            .filter(|_| block < plan.n_blocks)
-            .ok_or_else(|| damaged(format!("no slot for block {block} of {plan:?}")))?;
-        let at = self.data_start() + slots + block * plan.slot_bytes;
-        let mut header = [0; SLOT_HEADER_BYTES];
-        self.mapping.read_bytes(at, &mut header);
-        let word = |index: usize| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&header[index * 8..index * 8 + 8]);
-            u64::from_le_bytes(bytes)
-        };
-        let kind = SlotKind::from_bits(word(0))
-            .ok_or_else(|| damaged(format!("slot of block {block} has kind {}", word(0))))?;
-        let (len, offset) = (word(1), word(2));
-        if offset != INLINE {
-            return Ok((kind, Place::Spilled { offset, len }));
-        }
-        let len = usize::try_from(len)
-            .ok()
-            .filter(|&len| len <= plan.slot_bytes - SLOT_HEADER_BYTES)
-            .ok_or_else(|| damaged(format!("slot of block {block} claims {len} bytes")))?;
-        inline.resize(len, 0);
-        self.mapping.read_bytes(at + SLOT_HEADER_BYTES, inline);
-        Ok((kind, Place::Inline))
     }
 }
 
 fn damaged(what: String) -> Error {
     Error::new(ErrorKind::Segment, format!("the memory of a job is damaged: {what}"))
         .with_hint("native code in a task may write outside of its arrays")
-}
-
-/// Bytes of a slot before its inline payload.
-pub(crate) const SLOT_HEADER_BYTES: usize = 24;
-/// In place of a spill offset: the payload lies in the slot.
-const INLINE: u64 = u64::MAX;
-
-/// Bytes of a slot for a result whose value has this size in memory.
-pub(crate) fn slot_bytes(value_bytes: usize) -> usize {
-    // Serialised values are seldom much larger than in memory; what does not fit spills.
-    (SLOT_HEADER_BYTES + value_bytes + value_bytes / 4).next_multiple_of(64).clamp(64, 512)
-}
-
-/// What a slot holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u64)]
-pub(crate) enum SlotKind {
-    /// The serialised result of the block.
-    Value = 1,
-    /// A serialised [`Failure`](crate::task::Failure).
-    Failure = 2,
-    /// The sequence of the job: the task ran, there was no space for its result, and the block was given back.
-    GivenBack = 3,
-}
-
-impl SlotKind {
-    fn from_bits(bits: u64) -> Option<Self> {
-        match bits {
-            1 => Some(Self::Value),
-            2 => Some(Self::Failure),
-            3 => Some(Self::GivenBack),
-            _ => None,
-        }
-    }
-}
-
-/// The bytes of an outcome, as their writer has them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Payload<'a> {
-    /// Few enough for the slot.
-    Inline(&'a [u8]),
-    /// In the spill file of the worker that holds the block.
-    Spilled { offset: u64, len: u64 },
-}
-
-/// Where the bytes of an outcome are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Copied from the slot.
-    Inline,
-    /// In the spill file of the worker that the block's word names.
-    Spilled { offset: u64, len: u64 },
 }

@@ -11,10 +11,11 @@
 
 use super::doorbell::{Bed, Bell, Epoch};
 use crate::segment::Locator;
-use crate::sys::cells::cells;
+use crate::sys::cells::{Placed, load_bytes, store_bytes};
 use crate::sys::crash::SignalNote;
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::Arc;
 
 /// Jobs that can be open at the same time; more wait in the supervisor.
 pub(crate) const N_JOBS: usize = 64;
@@ -100,10 +101,9 @@ crate::sys::cells::declare_cells! {
 /// The board as one process sees it.
 #[derive(Debug)]
 pub(crate) struct Board {
-    mapping: Mapping,
-    /// Of the segment's data in the mapping.
-    start: usize,
-    n_workers: usize,
+    header: Placed<BoardHeader>,
+    workers: Placed<WorkerCells>,
+    jobs: Placed<JobCells>,
 }
 
 /// Why a worker ends of its own accord, which it says before it does: an end without a farewell is a death by something else.
@@ -134,24 +134,30 @@ impl Board {
     /// The board in a mapping whose segment's data starts at `start`.
     pub(crate) fn new(mapping: Mapping, start: usize, n_workers: usize) -> Self {
         assert!(start + Self::len_bytes(n_workers) <= mapping.len(), "a board of {n_workers} workers");
-        Self { mapping, start, n_workers }
+        let mapping = Arc::new(mapping);
+        let workers = start + size_of::<BoardHeader>();
+        let jobs = workers + n_workers * size_of::<WorkerCells>();
+        Self {
+            header: Placed::new(&mapping, start, 1),
+            workers: Placed::new(&mapping, workers, n_workers),
+            jobs: Placed::new(&mapping, jobs, N_JOBS),
+        }
     }
 
     pub(crate) fn n_workers(&self) -> usize {
-        self.n_workers
+        self.workers.len()
     }
 
     fn header(&self) -> &BoardHeader {
-        &cells::<BoardHeader>(&self.mapping, self.start, 1)[0]
+        &self.header[0]
     }
 
     fn worker(&self, slot: usize) -> &WorkerCells {
-        &cells::<WorkerCells>(&self.mapping, self.start + size_of::<BoardHeader>(), self.n_workers)[slot]
+        &self.workers[slot]
     }
 
     fn job(&self, index: usize) -> &JobCells {
-        let at = self.start + size_of::<BoardHeader>() + self.n_workers * size_of::<WorkerCells>();
-        &cells::<JobCells>(&self.mapping, at, N_JOBS)[index]
+        &self.jobs[index]
     }
 
     pub(crate) fn epoch(&self) -> Epoch<'_> {
@@ -181,7 +187,7 @@ impl Board {
     pub(crate) fn wake(&self, n: usize) -> usize {
         let mut n_woken = 0;
         while n_woken < n {
-            let latest = (0..self.n_workers)
+            let latest = (0..self.n_workers())
                 .filter(|&slot| self.bed(slot).is_parked())
                 .max_by_key(|&slot| self.worker(slot).idle_since.load(Ordering::Relaxed));
             let Some(slot) = latest else { break };
@@ -195,7 +201,7 @@ impl Board {
     /// As [`Board::wake`], for work that nobody came for: also wakes who sleeps although its flag was cleared, because the
     /// worker that meant to wake it died in between.
     pub(crate) fn wake_again(&self, n: usize) {
-        for slot in 0..self.n_workers {
+        for slot in 0..self.n_workers() {
             if !self.bed(slot).is_parked() && self.running(slot) == 0 {
                 self.bed(slot).rouse();
             }
@@ -207,10 +213,10 @@ impl Board {
     /// that are looking anyway.
     pub(crate) fn announce(&self, n: usize) {
         self.epoch().bump();
-        let n_parked = (0..self.n_workers).filter(|&slot| self.bed(slot).is_parked()).count();
+        let n_parked = (0..self.n_workers()).filter(|&slot| self.bed(slot).is_parked()).count();
         if n_parked > 0 {
             // Workers that are neither parked nor running a block are looking for work now.
-            let n_looking = (0..self.n_workers)
+            let n_looking = (0..self.n_workers())
                 .filter(|&slot| !self.bed(slot).is_parked() && self.running(slot) == 0)
                 .count();
             self.wake(n.saturating_sub(n_looking).min(n_parked));
@@ -220,6 +226,11 @@ impl Board {
     /// Bits of the job entries that are open.
     pub(crate) fn open_jobs(&self) -> u64 {
         self.header().open.load(Ordering::Acquire)
+    }
+
+    /// Whether no job but this entry's is open.
+    pub(crate) fn is_only_open(&self, index: usize) -> bool {
+        self.open_jobs() & !(1 << index) == 0
     }
 
     /// Whether an entry has room for such a locator.
@@ -274,7 +285,8 @@ impl Board {
     pub(crate) fn arena_of(&self, index: usize, job: &OpenJob) -> Option<(Locator, usize)> {
         let entry = self.job(index);
         let len = (entry.locator_len.load(Ordering::Relaxed) as usize).min(LOCATOR_WORDS * 8);
-        let bytes = load_bytes(&entry.locator, len);
+        let mut bytes = Vec::new();
+        load_bytes(&entry.locator, len, &mut bytes);
         let words_capacity = entry.words_capacity.load(Ordering::Relaxed) as usize;
         // Acquire: the look at the sequence below comes after the loads above; pairs with the fence in `close`.
         fence(Ordering::Acquire);
@@ -353,7 +365,9 @@ impl Board {
     pub(crate) fn last_words(&self, slot: usize) -> Vec<u8> {
         let cells = self.worker(slot);
         let len = cells.last_words_len.load(Ordering::Acquire) as usize;
-        load_bytes(&cells.last_words, len.min(LAST_WORDS_BYTES))
+        let mut text = Vec::new();
+        load_bytes(&cells.last_words, len.min(LAST_WORDS_BYTES), &mut text);
+        text
     }
 
     /// Notes the signal that ends the worker. For a signal handler: stores only.
@@ -418,20 +432,4 @@ impl Board {
         cells.farewell.store(0, Ordering::Relaxed);
         self.bed(slot).clear();
     }
-}
-
-/// Copies bytes into cells, word by word: other processes may read meanwhile.
-fn store_bytes(cells: &[AtomicU64], bytes: &[u8]) {
-    for (cell, chunk) in cells.iter().zip(bytes.chunks(8)) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        cell.store(u64::from_le_bytes(word), Ordering::Relaxed);
-    }
-}
-
-fn load_bytes(cells: &[AtomicU64], len: usize) -> Vec<u8> {
-    let mut bytes: Vec<u8> =
-        cells[..len.div_ceil(8)].iter().flat_map(|cell| cell.load(Ordering::Relaxed).to_le_bytes()).collect();
-    bytes.truncate(len);
-    bytes
 }

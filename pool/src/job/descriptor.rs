@@ -99,7 +99,6 @@ impl ArraySpec {
 /// All that a worker is told of a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Descriptor {
-    pub(crate) sequence: u64,
     pub(crate) task: TaskId,
     pub(crate) task_name: Cow<'static, str>,
     pub(crate) grid: Grid,
@@ -199,7 +198,7 @@ mod tests {
 
     fn job(grid: Grid, arrays: Vec<ArraySpec>) -> Descriptor {
         let task_name = Cow::Borrowed("task");
-        Descriptor { sequence: 1, task: TaskId::Name, task_name, grid, arrays, n_values: 0, is_batch: false }
+        Descriptor { task: TaskId::Name, task_name, grid, arrays, n_values: 0, is_batch: false }
     }
 
     #[test]

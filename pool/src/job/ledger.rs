@@ -9,6 +9,7 @@
 
 use super::word::{BlockWord, State};
 use crate::sys::primitive::{AtomicU64, Ordering};
+use std::ops::Range;
 
 /// The words of one job.
 #[derive(Clone, Copy)]
@@ -135,27 +136,28 @@ pub(crate) struct Cursor {
     worker: usize,
     n_workers: usize,
     n_blocks: usize,
-    /// Regions after the own one that have been looked through.
+    /// Regions after the own one that have been looked through, with that which is being looked through.
     n_helped: usize,
-    own: usize,
-    /// Blocks of the region being helped that have not been looked at from its far end.
-    far: usize,
+    /// Blocks of the own region that have not been looked at.
+    own: Range<usize>,
+    /// Blocks of the region being helped that have not been looked at, which is done from the far end.
+    helped: Range<usize>,
 }
 
 impl Cursor {
     /// A cursor at the start of the worker's own region.
     pub(crate) fn new(worker: usize, n_workers: usize, n_blocks: usize) -> Self {
-        let mut cursor =
-            Self { worker: worker % n_workers, n_workers, n_blocks, n_helped: 0, own: 0, far: 0 };
-        cursor.own = cursor.region(cursor.worker).0;
+        let worker = worker % n_workers;
+        let mut cursor = Self { worker, n_workers, n_blocks, n_helped: 0, own: 0..0, helped: 0..0 };
+        cursor.own = cursor.region(worker);
         cursor
     }
 
-    /// First block of a worker's region and the first after it.
-    fn region(&self, worker: usize) -> (usize, usize) {
+    /// The blocks of a worker's region.
+    fn region(&self, worker: usize) -> Range<usize> {
         // u128: the product of two lengths may not fit 64 bits.
         let bound = |w: usize| (w as u128 * self.n_blocks as u128 / self.n_workers as u128) as usize;
-        (bound(worker), bound(worker + 1))
+        bound(worker)..bound(worker + 1)
     }
 
     /// Moves on to the next block that is free and that `wanted` accepts, without claiming it.
@@ -165,26 +167,25 @@ impl Cursor {
         mut wanted: impl FnMut(BlockWord) -> bool,
     ) -> Option<usize> {
         let mut is_wanted = |block| ledger.peek_free(block).is_some_and(&mut wanted);
-        let own_end = self.region(self.worker).1;
-        while self.own < own_end {
-            if is_wanted(self.own) {
-                return Some(self.own);
+        while !self.own.is_empty() {
+            if is_wanted(self.own.start) {
+                return Some(self.own.start);
             }
-            self.own += 1;
+            self.own.start += 1;
         }
-        while self.n_helped + 1 < self.n_workers {
-            let (start, end) = self.region((self.worker + self.n_helped + 1) % self.n_workers);
-            while start + self.far < end {
-                let block = end - 1 - self.far;
-                if is_wanted(block) {
-                    return Some(block);
+        loop {
+            while !self.helped.is_empty() {
+                if is_wanted(self.helped.end - 1) {
+                    return Some(self.helped.end - 1);
                 }
-                self.far += 1;
+                self.helped.end -= 1;
+            }
+            if self.n_helped + 1 >= self.n_workers {
+                return None;
             }
             self.n_helped += 1;
-            self.far = 0;
+            self.helped = self.region((self.worker + self.n_helped) % self.n_workers);
         }
-        None
     }
 
     /// Claims the next block that `wanted` accepts.

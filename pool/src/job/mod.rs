@@ -12,6 +12,9 @@ pub(crate) mod descriptor;
 /// The memory of a job.
 pub(crate) mod arena;
 
+/// What became of each block.
+pub(crate) mod slots;
+
 /// The word of a block and its states.
 pub(crate) mod word;
 

@@ -9,7 +9,7 @@ use super::acc::{Accumulate, Dot, feed};
 use super::dtype::Dtype;
 use super::kernel::columns::STRIP;
 use super::kernel::simd::{Kernel, dispatch};
-use crate::task::{Args, Merge, Task, TaskError};
+use crate::task::{Args, Folder, Merge, Task, TaskError};
 
 /// `ndpool::ops::NAME<DTYPE>`, put together at compile time.
 pub struct Name {
@@ -61,6 +61,10 @@ impl<A: Accumulate<T>, T: Dtype> Task for Whole<A, T> {
         let at = args.block().rows().start;
         Ok(dispatch(Flat { op, x, at, _acc: PhantomData }))
     }
+
+    fn folder() -> Option<Folder> {
+        Folder::of::<A>()
+    }
 }
 
 /// The kernel of [`Whole`].
@@ -109,6 +113,10 @@ impl<T: Dtype> Task for DotTask<T> {
             return Err(TaskError::new(format_args!("blocks of {} and {} elements", a.len(), b.len())));
         }
         Ok(dispatch(Pairs { a, b, conjugate }))
+    }
+
+    fn folder() -> Option<Folder> {
+        Folder::of::<Dot<T>>()
     }
 }
 

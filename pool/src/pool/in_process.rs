@@ -80,7 +80,7 @@ pub(super) fn run<R>(
         return Err(failure_error(&label, block, &failure).with_blocks(failed));
     }
     let mut for_each =
-        |take: &mut dyn FnMut(&[u8]) -> Result<()>| results.iter().try_for_each(|bytes| take(bytes));
+        |take: &mut dyn FnMut(u32, &[u8]) -> Result<()>| results.iter().try_for_each(|bytes| take(0, bytes));
     collect(Collected { for_each: &mut for_each, outputs: &outputs })
 }
 
@@ -121,7 +121,7 @@ fn run_block(
     // Elements are valid: arrays are made of valid ones. The call borrows its arrays for as long as it runs, and
     // jobs whose borrow ended early were waited for, so nobody else touches them.
     let mut args = unsafe { Args::new(values, &block_arrays, told) };
-    let mut outcome = Outcome::new();
+    let mut outcome = Outcome::default();
     let hook = install_hook_in_process();
     let site = Site {
         task: vtable.name,

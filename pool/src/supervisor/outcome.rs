@@ -7,7 +7,8 @@ use super::postmortem::join;
 use super::record::{JobRecord, JobState, LostWorker, Phase, may_be_torn};
 use super::table::OwnedArena;
 use crate::error::{Cause, Error, ErrorKind, FailedBlocks, Result};
-use crate::job::arena::{Place, Plan, SlotKind};
+use crate::job::arena::Plan;
+use crate::job::slots::{Place, Slot, SlotKind, Slots};
 use crate::job::word::State;
 use crate::segment::Segment;
 use crate::sys::kill_point;
@@ -50,32 +51,47 @@ impl Core {
         outputs: &[Arc<Segment>],
         collect: Collect<'_, R>,
     ) -> Result<R> {
-        let ledger = job.ledger(arena);
         let plan = arena.arena.plan()?;
-        let mut inline = Vec::new();
-        let mut spilled = Vec::new();
-        let mut for_each = |take: &mut dyn FnMut(&[u8]) -> Result<()>| {
-            for block in 0..job.n_blocks() {
-                let (kind, place) = arena.arena.read_slot(&plan, block, &mut inline)?;
-                if kind != SlotKind::Value {
-                    return Err(Error::new(
-                        ErrorKind::Segment,
-                        format!("block {block} is done, but holds a failure"),
-                    ));
-                }
-                match place {
-                    Place::Inline => take(&inline)?,
-                    Place::Spilled { offset, len } => {
-                        let worker = ledger.load(block).worker();
-                        self.read_spill(worker, offset, len, &mut spilled)?;
-                        kill_point!("collect.spill_read");
-                        take(&spilled)?;
-                    }
-                }
-            }
-            Ok(())
+        let slots = arena.arena.slots(&plan);
+        // Only where the task's results may have been merged is there need to look from the end.
+        let merges = plan.n_blocks > 1 && (job.vtable.folder)().is_some();
+        let parts = if merges { Some(parts(&slots, plan.n_blocks)?) } else { None };
+        let mut bytes = Vec::new();
+        let mut for_each = |take: &mut dyn FnMut(u32, &[u8]) -> Result<()>| match &parts {
+            None => (0..plan.n_blocks).try_for_each(|block| {
+                self.read_value(job, arena, &slots, block, &mut bytes)?;
+                take(0, &bytes)
+            }),
+            Some(parts) => parts.iter().rev().try_for_each(|&block| {
+                let height = self.read_value(job, arena, &slots, block, &mut bytes)?;
+                take(height, &bytes)
+            }),
         };
         collect(Collected { for_each: &mut for_each, outputs })
+    }
+
+    /// Copies the result that a slot has or names; for how many blocks it stands, as a power of two.
+    fn read_value(
+        &self,
+        job: &JobRecord,
+        arena: &OwnedArena,
+        slots: &Slots<'_>,
+        block: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<u32> {
+        let slot = slots.read(block, bytes)?;
+        if slot.kind != SlotKind::Value {
+            return Err(Error::new(
+                ErrorKind::Segment,
+                format!("block {block} is done, but holds a failure"),
+            ));
+        }
+        if let Place::Spilled { offset, len } = slot.place {
+            let worker = job.ledger(arena).load(block).worker();
+            self.read_spill(worker, offset, len, bytes)?;
+            kill_point!("collect.spill_read");
+        }
+        Ok(slot.height)
     }
 
     /// The result of one block of a batch that has ended well.
@@ -87,19 +103,9 @@ impl Core {
         collect: Collect<'_, R>,
     ) -> Result<R> {
         let plan = arena.arena.plan()?;
-        let word = job.ledger(arena).load(block);
         let mut bytes = Vec::new();
-        let (kind, place) = arena.arena.read_slot(&plan, block, &mut bytes)?;
-        if let Place::Spilled { offset, len } = place {
-            self.read_spill(word.worker(), offset, len, &mut bytes)?;
-        }
-        if kind != SlotKind::Value {
-            return Err(Error::new(
-                ErrorKind::Segment,
-                format!("block {block} is done, but holds a failure"),
-            ));
-        }
-        let mut for_each = |take: &mut dyn FnMut(&[u8]) -> Result<()>| take(&bytes);
+        self.read_value(job, arena, &arena.arena.slots(&plan), block, &mut bytes)?;
+        let mut for_each = |take: &mut dyn FnMut(u32, &[u8]) -> Result<()>| take(0, &bytes);
         collect(Collected { for_each: &mut for_each, outputs: &[] })
     }
 
@@ -178,9 +184,12 @@ impl Core {
 
     /// Gives back the pages of all results that were spilled; whether there were any.
     fn free_spills(&self, job: &JobRecord, arena: &OwnedArena) -> bool {
+        if !arena.arena.has_spilled() {
+            return false;
+        }
         let Ok(plan) = arena.arena.plan() else { return false };
         let mut has_spilled = false;
-        let ledger = job.ledger(arena);
+        let (ledger, slots) = (job.ledger(arena), arena.arena.slots(&plan));
         let state = job.lock();
         let mut inline = Vec::new();
         for block in 0..job.n_blocks() {
@@ -190,8 +199,7 @@ impl Core {
             }
             let word = ledger.load(block);
             if matches!(word.state(), State::Done | State::Failed)
-                && let Ok((_, Place::Spilled { offset, len })) =
-                    arena.arena.read_slot(&plan, block, &mut inline)
+                && let Ok(Slot { place: Place::Spilled { offset, len }, .. }) = slots.read(block, &mut inline)
                 && let Some(slot) = self.slots.get(word.worker())
                 && let Some(range) = spilled(offset, len, self.board.spill(word.worker()).1)
             {
@@ -259,8 +267,8 @@ impl Core {
     fn block_error(&self, job: &JobRecord, arena: &OwnedArena, block: usize) -> Error {
         let read = |plan: Plan| -> Result<Vec<u8>> {
             let mut bytes = Vec::new();
-            let (_, place) = arena.arena.read_slot(&plan, block, &mut bytes)?;
-            if let Place::Spilled { offset, len } = place {
+            let slot = arena.arena.slots(&plan).read(block, &mut bytes)?;
+            if let Place::Spilled { offset, len } = slot.place {
                 let worker = job.ledger(arena).load(block).worker();
                 self.read_spill(worker, offset, len, &mut bytes)?;
             }
@@ -304,6 +312,21 @@ impl JobRecord {
     fn call_of(&self, block: usize) -> Option<usize> {
         (!self.descriptor.is_batch && self.n_blocks() > 1).then_some(block)
     }
+}
+
+/// The blocks whose slots, together, stand for all blocks: from the last to the first.
+fn parts(slots: &Slots<'_>, n_blocks: usize) -> Result<Vec<usize>> {
+    let mut parts = Vec::new();
+    let mut end = n_blocks;
+    while end > 0 {
+        let n = 1_usize.checked_shl(slots.height(end - 1)).filter(|n| end.is_multiple_of(*n)).ok_or_else(|| {
+            Error::new(ErrorKind::Segment, format!("block {} cannot stand for others as it says", end - 1))
+                .with_hint("native code in a task may write outside of its arrays")
+        })?;
+        parts.push(end - 1);
+        end -= n;
+    }
+    Ok(parts)
 }
 
 /// The memory of a job whose results are being taken.

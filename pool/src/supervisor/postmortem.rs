@@ -168,7 +168,8 @@ impl JobRecord {
         if !is_batch && plan.arguments_len > MAX_DECODED_BYTES {
             return None;
         }
-        let bytes = arena.arena.arguments(&plan, is_batch.then_some(block));
+        let mut bytes = Vec::new();
+        arena.arena.read_arguments(&plan, is_batch.then_some(block), &mut bytes);
         (bytes.len() <= MAX_DECODED_BYTES).then_some(bytes)
     }
 }

@@ -8,10 +8,11 @@ use super::core::Core;
 use super::table::OwnedArena;
 use crate::array::ArraySource;
 use crate::error::{Death, Error, Result};
-use crate::job::arena::{Plan, slot_bytes};
+use crate::job::arena::Plan;
 use crate::job::descriptor::{ArraySpec, Descriptor, Mode};
 use crate::job::grid::{Grid, MAX_BLOCKS};
 use crate::job::ledger::Ledger;
+use crate::job::slots::slot_bytes;
 use crate::job::word::{BlockWord, State};
 use crate::segment::Segment;
 use crate::task::{CallSpec, Progress, ResolvedArray, TaskVtable};
@@ -177,7 +178,6 @@ impl JobRecord {
         let sequence = NEXT_SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let is_batch = !table.is_empty();
         let descriptor = Descriptor {
-            sequence,
             task,
             task_name: Cow::Borrowed(vtable.name),
             grid,

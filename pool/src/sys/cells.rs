@@ -4,6 +4,12 @@
 //! that implements [`Cells`] promises that it consists of atomics alone.
 
 use super::map::Mapping;
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::primitive::{AtomicU64, Ordering};
 
 /// A struct of atomics.
 ///
@@ -39,4 +45,69 @@ pub(crate) fn cells<T: Cells>(mapping: &Mapping, offset: usize, n: usize) -> &[T
     // the length was checked above; `Cells` promises that any bytes are valid and that every access is atomic, so
     // writes by other processes are no data race; the reference borrows the mapping, which stays until dropped.
     unsafe { std::slice::from_raw_parts(start, n) }
+}
+
+// SAFETY: one atomic integer.
+unsafe impl Cells for AtomicU64 {}
+
+/// Structs of atomics at a place of a mapping that was checked once; they keep the mapping.
+pub(crate) struct Placed<T: Cells> {
+    first: NonNull<T>,
+    n: usize,
+    _mapping: Arc<Mapping>,
+}
+
+impl<T: Cells> Placed<T> {
+    /// The `n` structs at `offset` of a read-write mapping.
+    ///
+    /// # Panics
+    ///
+    /// As [`cells`] does.
+    pub(crate) fn new(mapping: &Arc<Mapping>, offset: usize, n: usize) -> Self {
+        let first = NonNull::from(cells::<T>(mapping, offset, n)).cast();
+        Self { first, n, _mapping: Arc::clone(mapping) }
+    }
+}
+
+impl<T: Cells> Deref for Placed<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: pointer and number come from a slice that `cells` made; the mapping behind it is held by `self`, which the
+        // result borrows, and does not move while it is.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.n) }
+    }
+}
+
+// SAFETY: what it gives out is `&[T]`, with `T: Sync`; and the mapping that it drops may be dropped by any thread.
+unsafe impl<T: Cells> Send for Placed<T> {}
+// SAFETY: as for `Send`: there is nothing but shared access to `T: Sync`.
+unsafe impl<T: Cells> Sync for Placed<T> {}
+
+impl<T: Cells> fmt::Debug for Placed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Placed").field("n", &self.n).finish_non_exhaustive()
+    }
+}
+
+/// Copies bytes into cells, word by word: other processes may read meanwhile.
+pub(crate) fn store_bytes(cells: &[AtomicU64], bytes: &[u8]) {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    for (cell, word) in cells.iter().zip(whole) {
+        cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+    }
+    if !rest.is_empty() {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        cells[whole.len()].store(u64::from_le_bytes(word), Ordering::Relaxed);
+    }
+}
+
+/// Copies bytes out of cells, in place of what the vector holds.
+pub(crate) fn load_bytes(cells: &[AtomicU64], len: usize, bytes: &mut Vec<u8>) {
+    bytes.clear();
+    for cell in &cells[..len.div_ceil(8)] {
+        bytes.extend_from_slice(&cell.load(Ordering::Relaxed).to_le_bytes());
+    }
+    bytes.truncate(len);
 }

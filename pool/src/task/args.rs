@@ -30,6 +30,12 @@ impl Values {
         Self { bytes, decoded: (0..n_values).map(|_| OnceCell::new()).collect() }
     }
 
+    /// Takes other values in place of these, of which there are as many.
+    pub(crate) fn renew(&mut self, read: impl FnOnce(&mut Vec<u8>)) {
+        read(&mut self.bytes);
+        self.decoded.iter_mut().for_each(|cell| *cell = OnceCell::new());
+    }
+
     /// The values as the call was given them, serialised.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -4,6 +4,7 @@ use super::args::Args;
 use super::call::{ArrayParam, Call, CallOptions, CallSpec, Collected, ParamSource};
 use super::describe::{ByName, Describer, Shown};
 use super::failure::{FailureKind, TaskError};
+use super::fold::merge_as_sent;
 use super::function::{Task, Vtable};
 use super::merge::{Merge, Tree};
 use crate::array::{ArrayArg, Element, IntoRows, IntoRowsMut};
@@ -137,7 +138,7 @@ impl<'a, K: Task> CallBuilder<'a, K> {
         self.spec.is_single = true;
         self.finish(|collected| {
             let mut output = None;
-            (collected.for_each)(&mut |bytes| {
+            (collected.for_each)(&mut |_, bytes| {
                 output = Some(decode::<K>(bytes)?);
                 Ok(())
             })?;
@@ -176,11 +177,29 @@ impl<K: Task> fmt::Debug for CallBuilder<'_, K> {
 
 fn merge_all<K: Task<Output: Merge>>(collected: Collected<'_>) -> Result<K::Output> {
     let mut tree = Tree::new();
-    (collected.for_each)(&mut |bytes| {
-        tree.push(decode::<K>(bytes)?);
-        Ok(())
-    })?;
-    Ok(tree.finish().expect("a grid has at least one block"))
+    let merged = if K::folder().is_some() {
+        let merge = |earlier, later| merge_as_sent(earlier, later).map_err(|error| not_sent::<K>(&error));
+        (collected.for_each)(&mut |height, bytes| tree.try_push(height, decode::<K>(bytes)?, merge))?;
+        tree.try_finish(merge)?
+    } else {
+        (collected.for_each)(&mut |_, bytes| {
+            tree.push(decode::<K>(bytes)?);
+            Ok(())
+        })?;
+        tree.finish()
+    };
+    Ok(merged.expect("a grid has at least one block"))
+}
+
+fn not_sent<K: Task>(error: &postcard::Error) -> Error {
+    Error::new(
+        ErrorKind::Serde,
+        format!(
+            "{}: a merged result of type {} cannot be serialised and deserialised: {error}",
+            K::NAME,
+            std::any::type_name::<K::Output>()
+        ),
+    )
 }
 
 fn decode<K: Task>(bytes: &[u8]) -> Result<K::Output> {

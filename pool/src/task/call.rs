@@ -194,14 +194,15 @@ impl CallSpec {
     }
 }
 
-/// Gives the results of all blocks to a function, in order.
-pub(crate) type ForEachBlock<'c> = dyn FnMut(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> + 'c;
+/// Gives the results of all blocks to a function, in order: the number of blocks that a result covers, as the power of two
+/// that it is, and its bytes.
+pub(crate) type ForEachResult<'c> = dyn FnMut(&mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> + 'c;
 
 /// What a job left behind: the serialised results of its blocks, in order, and the arrays that the pool made
 /// for it.
 pub(crate) struct Collected<'c> {
-    /// Calls the function with every block's result in order.
-    pub(crate) for_each: &'c mut ForEachBlock<'c>,
+    /// Calls the function with every result in order.
+    pub(crate) for_each: &'c mut ForEachResult<'c>,
     pub(crate) outputs: &'c [Arc<Segment>],
 }
 

@@ -3,6 +3,7 @@
 use super::args::Args;
 use super::describe::Describer;
 use super::failure::{FailureKind, TaskError};
+use super::fold::Folder;
 use crate::sys::image;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
@@ -53,39 +54,61 @@ pub trait Task: 'static {
     /// Whatever the task finds wrong; the job fails with it. It is not tried again.
     fn run(args: &mut Args<'_>) -> Result<Self::Output, TaskError>;
 
+    /// How results merge in workers, if they do; what `#[task]` writes.
+    #[doc(hidden)]
+    fn folder() -> Option<Folder> {
+        None
+    }
+
     /// Names the parameters, for the record of a death; what `#[task]` writes.
     #[doc(hidden)]
     fn describe(_: &mut Describer<'_>) {}
 }
 
-/// Where the serialised result of one block goes: a small buffer, or memory of its own when it is larger.
+/// Where the serialised result of one block goes: a small buffer, or memory of its own when it is larger. Used again from
+/// block to block.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     inline: [u8; 512],
     inline_len: usize,
-    spilled: Option<Vec<u8>>,
+    large: Option<Vec<u8>>,
+    height: u32,
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Self { inline: [0; 512], inline_len: 0, large: None, height: 0 }
+    }
 }
 
 impl Outcome {
-    pub(crate) fn new() -> Self {
-        Self { inline: [0; 512], inline_len: 0, spilled: None }
-    }
-
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.spilled.as_deref().unwrap_or(&self.inline[..self.inline_len])
+        self.large.as_deref().unwrap_or(&self.inline[..self.inline_len])
     }
 
+    /// The bytes are the merged result of the 2ʰ blocks that end with the one that was run, *h* being this.
+    pub(crate) fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// Puts a block's own result in place of what was there.
     pub(crate) fn write<T: Serialize>(&mut self, value: &T) -> Result<(), postcard::Error> {
-        self.spilled = None;
+        (self.large, self.height) = (None, 0);
         self.inline_len = match postcard::to_slice(value, &mut self.inline) {
             Ok(used) => used.len(),
             Err(postcard::Error::SerializeBufferFull) => {
-                self.spilled = Some(postcard::to_stdvec(value)?);
+                self.large = Some(postcard::to_stdvec(value)?);
                 0
             }
             Err(other) => return Err(other),
         };
         Ok(())
+    }
+
+    /// Puts a merged result, which is small, in place of what was there.
+    pub(super) fn set(&mut self, bytes: &[u8], height: u32) {
+        self.inline[..bytes.len()].copy_from_slice(bytes);
+        (self.inline_len, self.large, self.height) = (bytes.len(), None, height);
     }
 }
 
@@ -98,6 +121,7 @@ pub struct TaskVtable {
     pub(crate) layout: &'static str,
     pub(crate) output_bytes: usize,
     pub(crate) run: fn(&mut Args<'_>, &mut Outcome) -> Result<(), TaskError>,
+    pub(crate) folder: fn() -> Option<Folder>,
     describe: fn(&mut Describer<'_>),
 }
 
@@ -137,6 +161,7 @@ impl<K: Task> Vtable for K {
         layout: K::LAYOUT,
         output_bytes: size_of::<K::Output>(),
         run: run_and_serialise::<K>,
+        folder: K::folder,
         describe: K::describe,
     };
 }

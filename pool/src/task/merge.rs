@@ -10,6 +10,7 @@
 //! one's own with `#[derive(ndpool::Merge)]`.
 
 use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
 use std::ops::{AddAssign, MulAssign};
 
 /// A result that can be combined with the result of later rows.
@@ -159,30 +160,73 @@ pub(crate) struct Tree<M> {
     pending: Vec<(u32, M)>,
 }
 
-impl<M: Merge> Tree<M> {
+impl<M> Tree<M> {
     pub(crate) fn new() -> Self {
         Self { pending: Vec::new() }
     }
 
-    pub(crate) fn push(&mut self, mut next: M) {
-        let mut height = 0;
-        while self.pending.last().is_some_and(|&(other, _)| other == height) {
-            let Some((_, mut earlier)) = self.pending.pop() else { break };
-            earlier.merge(next);
-            next = earlier;
+    pub(super) fn clear(&mut self) {
+        self.pending.clear();
+    }
+
+    /// Takes the last subtree if it has this height.
+    pub(super) fn pop(&mut self, height: u32) -> Option<M> {
+        self.pending.pop_if(|&mut (other, _)| other == height).map(|(_, earlier)| earlier)
+    }
+
+    /// Adds a subtree that nothing before it merges with.
+    pub(super) fn push_subtree(&mut self, height: u32, value: M) {
+        self.pending.push((height, value));
+    }
+
+    /// Adds the merged result of the next 2ʰ blocks, *h* being the height.
+    ///
+    /// # Errors
+    ///
+    /// That of `merge`; the tree is of no use then.
+    pub(super) fn try_push<E>(
+        &mut self,
+        mut height: u32,
+        mut next: M,
+        mut merge: impl FnMut(M, M) -> Result<M, E>,
+    ) -> Result<(), E> {
+        while let Some(earlier) = self.pop(height) {
+            next = merge(earlier, next)?;
             height += 1;
         }
-        self.pending.push((height, next));
+        self.push_subtree(height, next);
+        Ok(())
     }
 
     /// The merged result; `None` if nothing was pushed.
-    pub(crate) fn finish(mut self) -> Option<M> {
-        let (_, mut merged) = self.pending.pop()?;
-        while let Some((_, mut earlier)) = self.pending.pop() {
-            earlier.merge(merged);
-            merged = earlier;
+    ///
+    /// # Errors
+    ///
+    /// That of `merge`.
+    pub(super) fn try_finish<E>(mut self, mut merge: impl FnMut(M, M) -> Result<M, E>) -> Result<Option<M>, E> {
+        let Some((_, mut merged)) = self.pending.pop() else { return Ok(None) };
+        while let Some((_, earlier)) = self.pending.pop() {
+            merged = merge(earlier, merged)?;
         }
-        Some(merged)
+        Ok(Some(merged))
+    }
+}
+
+/// Merges as `Merge` says, which cannot fail.
+fn merge<M: Merge>(mut earlier: M, later: M) -> Result<M, Infallible> {
+    earlier.merge(later);
+    Ok(earlier)
+}
+
+impl<M: Merge> Tree<M> {
+    pub(crate) fn push(&mut self, next: M) {
+        let Ok(()) = self.try_push(0, next, merge);
+    }
+
+    /// The merged result; `None` if nothing was pushed.
+    pub(crate) fn finish(self) -> Option<M> {
+        let Ok(merged) = self.try_finish(merge);
+        merged
     }
 }
 

@@ -12,6 +12,8 @@ mod call;
 mod describe;
 /// How a task fails.
 mod failure;
+/// How results merge in workers.
+mod fold;
 /// The trait, and the table by which another process finds a task.
 mod function;
 pub mod merge;
@@ -29,6 +31,8 @@ pub(crate) use call::{CallOptions, CallSpec, Collect, Collected, OnProgress, Res
 pub use describe::{ByDebug, ByName, ByType, Describer, Shown};
 pub use failure::TaskError;
 pub(crate) use failure::{Failure, FailureKind};
+pub(crate) use fold::Fold;
+pub use fold::{ByCollector, ByMerge, Foldable, Folder};
 pub(crate) use function::{Outcome, find_by_name, image_offset, registered, vtable_at};
 pub use function::{Registered, Task, TaskVtable, Vtable};
 pub use merge::Merge;

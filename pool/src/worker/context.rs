@@ -7,8 +7,9 @@ use crate::job::descriptor::{Descriptor, Mode, TaskId};
 use crate::job::ledger::Cursor;
 use crate::segment::{Access, Attachment};
 use crate::sys::kill_point;
-use crate::task::{self, BlockArray, Failure, FailureKind, TaskVtable, Values};
+use crate::task::{self, BlockArray, Failure, FailureKind, Fold, Folder, Outcome, TaskVtable, Values};
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// What a worker knows of an open job before it has claimed anything of it.
@@ -26,10 +27,21 @@ pub(super) struct JobEntry {
     pub(super) plan: Option<Plan>,
     /// Made after the first claim.
     pub(super) context: Option<Result<JobContext, Failure>>,
+    /// That of an earlier job in this place, which is as good if the job is like it.
+    pub(super) earlier: Option<JobContext>,
+}
+
+impl JobEntry {
+    /// What another job in the same place may go on with.
+    pub(super) fn into_context(self) -> Option<JobContext> {
+        self.context.and_then(Result::ok).or(self.earlier)
+    }
 }
 
 /// What a block of the job needs.
 pub(super) struct JobContext {
+    /// The descriptor, serialised.
+    described: Vec<u8>,
     pub(super) descriptor: Descriptor,
     pub(super) vtable: &'static TaskVtable,
     pub(super) values: Values,
@@ -37,7 +49,24 @@ pub(super) struct JobContext {
     pub(super) attachments: Vec<Rc<Attachment>>,
     /// One for each array, changed in place from block to block.
     pub(super) block_arrays: Vec<BlockArray>,
+    /// One for each array.
+    places: Vec<Place>,
+    /// Bytes of staging buffer that the largest block needs.
     pub(super) staging_len: usize,
+    /// The buffer, from the first block that needs it.
+    pub(super) staging: Option<Rc<Attachment>>,
+    /// Where the result of the block in hand goes first. Not within: it is large, and most of it is not used.
+    pub(super) outcome: Box<Outcome>,
+    /// How results merge in this worker, and those that have.
+    pub(super) folder: Option<Folder>,
+    pub(super) fold: Fold,
+}
+
+/// Where the rows of an array are.
+struct Place {
+    first: *mut u8,
+    /// Zero if every block gets all rows.
+    row_bytes: usize,
 }
 
 /// Why a worker cannot run a block that it has claimed.
@@ -67,20 +96,40 @@ impl From<Failure> for Unmade {
 }
 
 impl JobContext {
-    /// Decodes and maps what the job needs. Only while a block of the job is claimed.
+    /// Decodes and maps what the job needs, or takes what an earlier job of the same description has left. Only while a block
+    /// of the job is claimed.
     ///
     /// # Errors
     ///
     /// What the block fails with: a task that is not known, memory that cannot be mapped, a descriptor that is
     /// not sound; and whether another process may fare better.
-    pub(super) fn new(arena: &Arena, plan: &Plan, cache: &mut Cache) -> Result<Self, Unmade> {
-        let descriptor: Descriptor =
-            postcard::from_bytes(&arena.descriptor(plan)).map_err(|error| Failure {
-                kind: FailureKind::Serde,
-                message: format!("the job's descriptor cannot be read: {error}"),
-                ..Failure::default()
-            })?;
-        descriptor.validate(plan.n_blocks).map_err(|error| Unmade::new(&error))?;
+    pub(super) fn new(
+        arena: &Arena,
+        plan: &Plan,
+        cache: &mut Cache,
+        earlier: Option<Self>,
+    ) -> Result<Self, Unmade> {
+        let mut described = Vec::new();
+        arena.read_descriptor(plan, &mut described);
+        let like_this =
+            |it: &Self| it.described == described && it.descriptor.grid.n_blocks() == plan.n_blocks;
+        let mut context = match earlier.filter(like_this) {
+            Some(earlier) => Self { fold: Fold::default(), ..earlier },
+            None => Self::described(described, plan.n_blocks, cache)?,
+        };
+        if !context.descriptor.is_batch {
+            context.values.renew(|bytes| arena.read_arguments(plan, None, bytes));
+        }
+        Ok(context)
+    }
+
+    fn described(described: Vec<u8>, n_blocks: usize, cache: &mut Cache) -> Result<Self, Unmade> {
+        let descriptor: Descriptor = postcard::from_bytes(&described).map_err(|error| Failure {
+            kind: FailureKind::Serde,
+            message: format!("the job's descriptor cannot be read: {error}"),
+            ..Failure::default()
+        })?;
+        descriptor.validate(n_blocks).map_err(|error| Unmade::new(&error))?;
         let vtable = match descriptor.task {
             TaskId::Image(offset) => task::vtable_at(offset, &descriptor.task_name),
             TaskId::Name => task::find_by_name(&descriptor.task_name),
@@ -92,6 +141,7 @@ impl JobContext {
         })?;
         let mut attachments = Vec::with_capacity(descriptor.arrays.len());
         let mut block_arrays = Vec::with_capacity(descriptor.arrays.len());
+        let mut places = Vec::with_capacity(descriptor.arrays.len());
         for array in &descriptor.arrays {
             let access = match array.mode {
                 Mode::Read | Mode::Whole => Access::Read,
@@ -100,20 +150,45 @@ impl JobContext {
             };
             let attachment = cache.segment(&array.locator, access).map_err(|error| Unmade::new(&error))?;
             kill_point!("block.array_mapped");
+            let first = attachment.data_ptr().wrapping_add(array.offset_bytes).cast_mut();
+            let row_bytes = if array.mode == Mode::Whole { 0 } else { array.row_bytes() };
+            places.push(Place { first, row_bytes });
             attachments.push(attachment);
             block_arrays.push(BlockArray {
-                first: std::ptr::null_mut(),
+                first,
                 dtype: array.dtype,
                 shape: array.shape.clone(),
                 mode: array.mode,
             });
         }
-        let values = if descriptor.is_batch {
-            Values::default()
-        } else {
-            Values::new(arena.arguments(plan, None), descriptor.n_values)
-        };
-        let staging_len = descriptor.staging_len();
-        Ok(Self { descriptor, vtable, values, attachments, block_arrays, staging_len })
+        // The calls of a batch are not merged with one another.
+        let merges = !descriptor.is_batch && n_blocks > 1;
+        Ok(Self {
+            vtable,
+            values: Values::new(Vec::new(), descriptor.n_values),
+            attachments,
+            block_arrays,
+            places,
+            staging_len: descriptor.staging_len(),
+            staging: None,
+            outcome: Box::default(),
+            folder: if merges { (vtable.folder)() } else { None },
+            fold: Fold::default(),
+            described,
+            descriptor,
+        })
+    }
+
+    /// Points every array that is not staged at these rows of it.
+    pub(super) fn point_at(&mut self, rows: &Range<usize>) {
+        for (target, place) in self.block_arrays.iter_mut().zip(&self.places) {
+            if target.mode == Mode::Whole {
+                continue;
+            }
+            target.first = place.first.wrapping_add(rows.start * place.row_bytes);
+            if let Some(n_rows) = target.shape.first_mut() {
+                *n_rows = rows.len();
+            }
+        }
     }
 }

@@ -18,14 +18,15 @@ use super::context::{JobContext, JobEntry, Unmade};
 use super::panic::{forget_last_panic, take_last_panic};
 use super::serve::Worker;
 use crate::inject::{Faults, Site};
-use crate::job::arena::{Arena, Payload, Plan, SLOT_HEADER_BYTES, SlotKind};
-use crate::job::descriptor::Mode;
+use crate::job::arena::Arena;
 use crate::job::ledger::Ledger;
+use crate::job::slots::{Payload, SlotKind, Slots};
 use crate::job::word::{BlockWord, State};
-use crate::segment::Attachment;
 use crate::sys::kill_point;
-use crate::task::{Args, Block, BlockArray, Failure, FailureKind, Outcome, TaskError, TaskVtable, Values};
+use crate::task::{Args, Block, Failure, FailureKind, Outcome, TaskError, TaskVtable};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 /// Fresh processes that a block may find unable to map what it needs, before it fails.
 const MAX_FRESH_FAILURES: u32 = 2;
@@ -54,6 +55,17 @@ pub(crate) fn run_task(
     }
 }
 
+/// A block that this worker has claimed, and where its outcome goes.
+struct InHand<'j> {
+    sequence: u64,
+    arena: &'j Arena,
+    ledger: Ledger<'j>,
+    slots: Slots<'j>,
+    block: usize,
+    /// As this worker left it.
+    word: BlockWord,
+}
+
 /// Runs a block that this worker has claimed, and commits it.
 pub(super) fn execute(
     worker: &mut Worker,
@@ -67,53 +79,246 @@ pub(super) fn execute(
         // Without a plan there is no slot to write to; the supervisor's sweep decides.
         Err(error) => super::bootstrap::give_up(&error.to_string()),
     });
+    let arena = &*entry.arena;
+    let hand =
+        InHand { sequence: entry.sequence, arena, ledger: *ledger, slots: arena.slots(&plan), block, word };
     if entry.context.is_none() {
-        match JobContext::new(&entry.arena, &plan, &mut worker.cache) {
-            Err(unmade) if unmade.is_want => {
-                return make_way(worker, entry, ledger, &plan, block, word, &unmade.failure);
-            }
+        match JobContext::new(arena, &plan, &mut worker.cache, entry.earlier.take()) {
+            Err(unmade) if unmade.is_want => return hand.make_way(worker, &unmade.failure),
             made => entry.context = Some(made.map_err(|unmade| unmade.failure)),
         }
     }
     kill_point!("block.described");
-    let outcome = match &mut entry.context {
-        Some(Ok(context)) => match prepare_arrays(worker, context, block) {
-            Ok(()) => {
-                kill_point!("block.prepared");
-                run_block(worker, context, &entry.arena, &plan, block, word)
-            }
-            Err(unmade) if unmade.is_want => {
-                return make_way(worker, entry, ledger, &plan, block, word, &unmade.failure);
-            }
-            Err(unmade) => Err(unmade.failure),
-        },
-        Some(Err(failure)) => Err(failure.clone()),
+    let context = match &mut entry.context {
+        Some(Ok(context)) => context,
+        Some(Err(failure)) => return hand.fail(worker, failure),
         None => unreachable!("made above"),
     };
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(failure) => return fail(worker, entry, ledger, &plan, block, word, &failure),
-    };
-    let stored = store(worker, entry, &plan, block, SlotKind::Value, outcome.bytes());
-    let stored = match stored {
-        Err(_) if ledger.n_held() > 1 => return give_way(worker, entry, ledger, &plan, block, word),
-        Err(_) => {
-            // Nobody else of the job takes space, and but for who is about to claim nobody will while this block is held. So
-            // once more: who took some a moment ago has given it back.
-            entry.arena.narrow(1);
-            let n_freed = entry.arena.n_freed();
-            let stored = store(worker, entry, &plan, block, SlotKind::Value, outcome.bytes());
-            // In this order: who is not counted as a holder any more has said that it let something go.
-            if stored.is_err() && (ledger.n_held() > 1 || entry.arena.n_freed() != n_freed) {
-                return give_way(worker, entry, ledger, &plan, block, word);
+    let rows = context.descriptor.grid.rows(block);
+    match prepare_arrays(worker, context, block, &rows) {
+        Ok(()) => {}
+        Err(unmade) if unmade.is_want => return hand.make_way(worker, &unmade.failure),
+        Err(unmade) => return hand.fail(worker, &unmade.failure),
+    }
+    kill_point!("block.prepared");
+    if context.descriptor.is_batch {
+        context.values.renew(|bytes| arena.read_arguments(&plan, Some(block), bytes));
+    }
+    match hand.run(worker, context, rows) {
+        Ok(()) => {
+            if hand.store_result(worker, &context.outcome) {
+                hand.commit(context);
             }
-            stored
         }
-        stored => stored,
+        Err(failure) => hand.fail(worker, &failure),
+    }
+}
+
+/// Points every array at the block's rows, and copies those that are staged.
+fn prepare_arrays(
+    worker: &mut Worker,
+    context: &mut JobContext,
+    block: usize,
+    rows: &Range<usize>,
+) -> Result<(), Unmade> {
+    context.point_at(rows);
+    // No rows, or rows without elements: nothing is copied, but a view has a pointer, which it has by now.
+    if context.staging_len == 0 {
+        return Ok(());
+    }
+    let staging = match &context.staging {
+        Some(staging) => Rc::clone(staging),
+        None => {
+            let staging = worker.staging(context.staging_len).map_err(|error| Unmade::new(&error))?;
+            Rc::clone(context.staging.insert(staging))
+        }
     };
-    match stored {
-        Ok(()) => settle(commit(worker, entry, ledger, block, word)),
-        Err(failure) => fail(worker, entry, ledger, &plan, block, word, &failure),
+    kill_point!("stage.mapped");
+    for staged in context.descriptor.staging(block) {
+        staging.copy_in(staged.buffer.start, &context.attachments[staged.index], staged.target.clone());
+        kill_point!("stage.array_copied");
+        let first = staging.data_mut_ptr().wrapping_add(staged.buffer.start);
+        context.block_arrays[staged.index].first = first;
+    }
+    Ok(())
+}
+
+impl InHand<'_> {
+    /// Runs the task, and merges its result with those of the blocks before.
+    fn run(
+        &self,
+        worker: &Worker,
+        context: &mut JobContext,
+        rows: Range<usize>,
+    ) -> Result<(), Failure> {
+        let is_cancelled = || self.arena.is_cancelled();
+        let told = Block {
+            index: self.block,
+            rows,
+            attempt: self.word.attempt(),
+            worker: worker.slot,
+            is_cancelled: &is_cancelled,
+            states: &worker.states,
+        };
+        #[expect(unsafe_code, reason = "the arrays of a block were mapped and validated here")]
+        // SAFETY: `prepare_arrays` has pointed every array at memory that stays mapped while `context` does and was
+        // checked to hold its block. Elements are valid: arrays are made of valid ones, and foreign bytes were checked
+        // when they were loaded. Nobody writes what is read, and nobody else touches what is written, while the block
+        // is claimed: the job's leases see to it in the supervisor, and the ledger between workers.
+        let mut args = unsafe { Args::new(&context.values, &context.block_arrays, &told) };
+        let (board, slot) = (&worker.board, worker.slot);
+        board.forget_last_words(slot);
+        kill_point!("task.before");
+        board.set_running(slot, self.word.bits());
+        let site = Site {
+            task: context.vtable.name,
+            arguments: context.values.bytes(),
+            block: if context.descriptor.is_batch { 0 } else { self.block },
+            attempt: self.word.attempt(),
+            is_cancelled: &is_cancelled,
+        };
+        let injected = worker.faults.as_ref().map(|faults| (faults, &site));
+        kill_point!("task.running");
+        let outcome = &mut *context.outcome;
+        let result = run_task(context.vtable, &mut args, outcome, injected);
+        if let Some(folder) = context.folder
+            && result.is_ok()
+        {
+            // The user's code too: a death in it is the task's doing.
+            context.fold.add(folder, outcome, self.block, self.slots.room());
+        }
+        kill_point!("task.after");
+        board.set_running(slot, 0);
+        kill_point!("task.over");
+        result
+    }
+
+    /// Puts the result where the supervisor finds it once the word says so; whether the block is still in hand then.
+    fn store_result(&self, worker: &Worker, outcome: &Outcome) -> bool {
+        if self.store(worker, SlotKind::Value, outcome.height(), outcome.bytes()).is_ok() {
+            return true;
+        }
+        if self.ledger.n_held() > 1 {
+            self.give_way(worker);
+            return false;
+        }
+        // Nobody else of the job takes space, and but for who is about to claim nobody will while this block is held. So
+        // once more: who took some a moment ago has given it back.
+        self.arena.narrow(1);
+        let n_freed = self.arena.n_freed();
+        let Err(failure) = self.store(worker, SlotKind::Value, outcome.height(), outcome.bytes()) else {
+            return true;
+        };
+        // In this order: who is not counted as a holder any more has said that it let something go.
+        if self.ledger.n_held() > 1 || self.arena.n_freed() != n_freed {
+            self.give_way(worker);
+        } else {
+            self.fail(worker, &failure);
+        }
+        false
+    }
+
+    fn store(&self, worker: &Worker, kind: SlotKind, height: u32, bytes: &[u8]) -> Result<(), Failure> {
+        let payload = if bytes.len() <= self.slots.room() {
+            Payload::Inline(bytes)
+        } else {
+            self.arena.note_spilled();
+            let offset = worker.spill.write(&worker.board, bytes).map_err(|error| Failure {
+                kind: FailureKind::OutOfSpace,
+                message: format!("no space for a result of {} bytes: {error}", bytes.len()),
+                ..Failure::default()
+            })?;
+            Payload::Spilled { offset, len: bytes.len() as u64 }
+        };
+        kill_point!("outcome.begin");
+        self.slots.write(self.block, kind, height, payload);
+        kill_point!("outcome.stored");
+        Ok(())
+    }
+
+    fn store_failure(&self, worker: &Worker, failure: &Failure) {
+        let serialised = |failure: &Failure| postcard::to_stdvec(failure).unwrap_or_default();
+        if self.store(worker, SlotKind::Failure, 0, &serialised(failure)).is_ok() {
+            return;
+        }
+        // No space to spill: as much of the message as the slot holds, which may be none.
+        let room = self.slots.room().saturating_sub(16);
+        let mut short = Failure { kind: failure.kind, ..Failure::default() };
+        short.message = failure.message.chars().take(room / 4).collect();
+        self.slots.write(self.block, SlotKind::Failure, 0, Payload::Inline(&serialised(&short)));
+    }
+
+    /// Fails the block for good.
+    fn fail(&self, worker: &Worker, failure: &Failure) {
+        kill_point!("failure.begin");
+        self.store_failure(worker, failure);
+        kill_point!("failure.stored");
+        settle(self.advance(State::Failed));
+    }
+
+    /// Gives the block back because there is no space for its result while others of the job hold blocks: they may take or give
+    /// back what it needs, and nobody waits for space with a block in hand.
+    fn give_way(&self, worker: &Worker) {
+        kill_point!("give_back.begin");
+        self.arena.narrow((self.ledger.n_held() / 2).max(1));
+        kill_point!("give_back.narrowed");
+        // For the report, should the block never be run again: `#[out]` rows are written.
+        let sequence = self.sequence.to_le_bytes();
+        self.slots.write(self.block, SlotKind::GivenBack, 0, Payload::Inline(&sequence));
+        self.arena.note_freed();
+        kill_point!("give_back.noted");
+        settle(self.advance(State::Free));
+        kill_point!("give_back.free");
+        // Cursors are past it. Nobody is woken: this worker goes on looking, and comes first once the window lets it.
+        worker.board.request_rescan();
+    }
+
+    /// Gives the block back because this process cannot map anything for it, and has the process replaced: tasks may have used
+    /// up its descriptors or its address space. If that happens to fresh processes too, again and again, the block fails.
+    fn make_way(&self, worker: &Worker, failure: &Failure) {
+        worker.board.ask_to_retire(worker.slot);
+        kill_point!("make_way.begin");
+        let is_fresh = worker.is_fresh();
+        let next = if is_fresh { self.word.charge_external() } else { self.word };
+        if is_fresh && next.external() > MAX_FRESH_FAILURES {
+            return self.fail(worker, failure);
+        }
+        settle(self.ledger.advance(self.block, self.word, next.with_state(State::Free)));
+        kill_point!("make_way.free");
+        worker.board.request_rescan();
+        worker.board.wake(1);
+    }
+
+    /// Applies the block, whose outcome is in its slot.
+    fn commit(&self, context: &mut JobContext) {
+        kill_point!("commit.begin");
+        if context.staging_len == 0 {
+            settle(self.advance(State::Done));
+        } else {
+            settle(self.advance(State::Staged));
+            kill_point!("commit.staged");
+            self.write_back(context);
+            kill_point!("commit.written_back");
+            let staged = self.word.with_state(State::Staged);
+            settle(self.ledger.advance(self.block, staged, self.word.with_state(State::Done)));
+        }
+        context.fold.applied(self.block);
+    }
+
+    fn write_back(&self, context: &JobContext) {
+        let staging = context.staging.as_deref().expect("a block with staged rows was prepared");
+        for staged in context.descriptor.staging(self.block) {
+            let target = &context.attachments[staged.index];
+            if let Err(error) = staging.write_back(staged.buffer, target, staged.target.start) {
+                // The block is decided and cannot be given back: the supervisor finishes it after this death.
+                super::bootstrap::give_up(&format!("cannot write a block back: {error}"));
+            }
+            kill_point!("commit.array_written");
+        }
+    }
+
+    fn advance(&self, state: State) -> Result<(), BlockWord> {
+        self.ledger.advance(self.block, self.word, self.word.with_state(state))
     }
 }
 
@@ -123,233 +328,6 @@ fn settle(changed: Result<(), BlockWord>) {
         kill_point!("block.condemned");
         wait_to_be_killed();
     }
-}
-
-/// Fails a block for good.
-fn fail(
-    worker: &Worker,
-    entry: &JobEntry,
-    ledger: &Ledger<'_>,
-    plan: &Plan,
-    block: usize,
-    word: BlockWord,
-    failure: &Failure,
-) {
-    kill_point!("failure.begin");
-    store_failure(worker, entry, plan, block, failure);
-    kill_point!("failure.stored");
-    settle(ledger.advance(block, word, word.with_state(State::Failed)));
-}
-
-/// Gives a block back for whose result there is no space while others of the job hold blocks: they may take or give back
-/// what it needs, and nobody waits for space with a block in hand.
-fn give_way(
-    worker: &Worker,
-    entry: &JobEntry,
-    ledger: &Ledger<'_>,
-    plan: &Plan,
-    block: usize,
-    word: BlockWord,
-) {
-    kill_point!("give_back.begin");
-    entry.arena.narrow((ledger.n_held() / 2).max(1));
-    kill_point!("give_back.narrowed");
-    // For the report, should the block never be run again: `#[out]` rows are written.
-    let sequence = entry.sequence.to_le_bytes();
-    entry.arena.write_slot(plan, block, SlotKind::GivenBack, Payload::Inline(&sequence));
-    entry.arena.note_freed();
-    kill_point!("give_back.noted");
-    settle(ledger.advance(block, word, word.with_state(State::Free)));
-    kill_point!("give_back.free");
-    // Cursors are past it. Nobody is woken: this worker goes on looking, and comes first once the window lets it.
-    worker.board.request_rescan();
-}
-
-/// Gives a block back that this process cannot map anything for, and has the process replaced: tasks may have used up its
-/// descriptors or its address space. If that happens to fresh processes too, again and again, the block fails.
-fn make_way(
-    worker: &Worker,
-    entry: &JobEntry,
-    ledger: &Ledger<'_>,
-    plan: &Plan,
-    block: usize,
-    word: BlockWord,
-    failure: &Failure,
-) {
-    worker.board.ask_to_retire(worker.slot);
-    kill_point!("make_way.begin");
-    let is_fresh = worker.is_fresh();
-    let next = if is_fresh { word.charge_external() } else { word };
-    if is_fresh && next.external() > MAX_FRESH_FAILURES {
-        return fail(worker, entry, ledger, plan, block, word, failure);
-    }
-    settle(ledger.advance(block, word, next.with_state(State::Free)));
-    kill_point!("make_way.free");
-    worker.board.request_rescan();
-    worker.board.wake(1);
-}
-
-fn run_block(
-    worker: &mut Worker,
-    context: &mut JobContext,
-    arena: &Arena,
-    plan: &Plan,
-    block: usize,
-    word: BlockWord,
-) -> Result<Outcome, Failure> {
-    let rows = context.descriptor.grid.rows(block);
-    let of_this_call;
-    let values = if context.descriptor.is_batch {
-        of_this_call = Values::new(arena.arguments(plan, Some(block)), context.descriptor.n_values);
-        &of_this_call
-    } else {
-        &context.values
-    };
-    let is_cancelled = || arena.is_cancelled();
-    let told = Block {
-        index: block,
-        rows,
-        attempt: word.attempt(),
-        worker: worker.slot,
-        is_cancelled: &is_cancelled,
-        states: &worker.states,
-    };
-    #[expect(unsafe_code, reason = "the arrays of a block were mapped and validated here")]
-    // SAFETY: `prepare_arrays` has pointed every array at memory that stays mapped while `context` does and was
-    // checked to hold its block. Elements are valid: arrays are made of valid ones, and foreign bytes were checked
-    // when they were loaded. Nobody writes what is read, and nobody else touches what is written, while the block
-    // is claimed: the job's leases see to it in the supervisor, and the ledger between workers.
-    let mut args = unsafe { Args::new(values, &context.block_arrays, &told) };
-    let mut outcome = Outcome::new();
-    worker.board.forget_last_words(worker.slot);
-    kill_point!("task.before");
-    worker.board.set_running(worker.slot, word.bits());
-    let site = Site {
-        task: context.vtable.name,
-        arguments: values.bytes(),
-        block: if context.descriptor.is_batch { 0 } else { block },
-        attempt: word.attempt(),
-        is_cancelled: &is_cancelled,
-    };
-    let injected = worker.faults.as_ref().map(|faults| (faults, &site));
-    kill_point!("task.running");
-    let result = run_task(context.vtable, &mut args, &mut outcome, injected);
-    kill_point!("task.after");
-    worker.board.set_running(worker.slot, 0);
-    kill_point!("task.over");
-    result.map(|()| outcome)
-}
-
-/// Points every array at the block's rows, and copies those that are staged.
-fn prepare_arrays(worker: &mut Worker, context: &mut JobContext, block: usize) -> Result<(), Unmade> {
-    let JobContext { descriptor, attachments, block_arrays, staging_len, .. } = context;
-    let rows = descriptor.grid.rows(block);
-    for ((array, attachment), target) in
-        descriptor.arrays.iter().zip(attachments.iter()).zip(block_arrays.iter_mut())
-    {
-        let BlockArray { first, shape, mode, .. } = target;
-        match mode {
-            Mode::Read | Mode::Out => *first = part(attachment, array.bytes(&rows).start),
-            Mode::Whole => *first = part(attachment, array.offset_bytes),
-            Mode::Stage => {}
-        }
-        if *mode != Mode::Whole
-            && let Some(n_rows) = shape.first_mut()
-        {
-            *n_rows = rows.len();
-        }
-    }
-    if *staging_len == 0 {
-        // No rows, or rows without elements: nothing is copied, but a view has a pointer.
-        for (attachment, target) in attachments.iter().zip(block_arrays.iter_mut()) {
-            if target.mode == Mode::Stage {
-                target.first = part(attachment, 0);
-            }
-        }
-    } else {
-        let staging = worker.staging(*staging_len).map_err(|error| Unmade::new(&error))?;
-        kill_point!("stage.mapped");
-        for staged in descriptor.staging(block) {
-            staging.copy_in(staged.buffer.start, &attachments[staged.index], staged.target.clone());
-            kill_point!("stage.array_copied");
-            block_arrays[staged.index].first = staging.data_mut_ptr().wrapping_add(staged.buffer.start);
-        }
-    }
-    Ok(())
-}
-
-fn part(attachment: &Attachment, offset: usize) -> *mut u8 {
-    attachment.data_ptr().wrapping_add(offset).cast_mut()
-}
-
-/// Puts an outcome where the supervisor finds it once the word says so.
-fn store(
-    worker: &Worker,
-    entry: &JobEntry,
-    plan: &Plan,
-    block: usize,
-    kind: SlotKind,
-    bytes: &[u8],
-) -> Result<(), Failure> {
-    let payload = if bytes.len() <= plan.slot_bytes - SLOT_HEADER_BYTES {
-        Payload::Inline(bytes)
-    } else {
-        let offset = worker.spill.write(&worker.board, bytes).map_err(|error| Failure {
-            kind: FailureKind::OutOfSpace,
-            message: format!("no space for a result of {} bytes: {error}", bytes.len()),
-            ..Failure::default()
-        })?;
-        Payload::Spilled { offset, len: bytes.len() as u64 }
-    };
-    kill_point!("outcome.begin");
-    entry.arena.write_slot(plan, block, kind, payload);
-    kill_point!("outcome.stored");
-    Ok(())
-}
-
-fn store_failure(worker: &Worker, entry: &JobEntry, plan: &Plan, block: usize, failure: &Failure) {
-    let serialised = |failure: &Failure| postcard::to_stdvec(failure).unwrap_or_default();
-    if store(worker, entry, plan, block, SlotKind::Failure, &serialised(failure)).is_ok() {
-        return;
-    }
-    // No space to spill: as much of the message as the slot holds.
-    let room = plan.slot_bytes - SLOT_HEADER_BYTES - 16;
-    let mut short = Failure { kind: failure.kind, ..Failure::default() };
-    short.message = failure.message.chars().take(room / 4).collect();
-    entry.arena.write_slot(plan, block, SlotKind::Failure, Payload::Inline(&serialised(&short)));
-}
-
-/// Applies a block whose outcome is in its slot.
-fn commit(
-    worker: &mut Worker,
-    entry: &JobEntry,
-    ledger: &Ledger<'_>,
-    block: usize,
-    word: BlockWord,
-) -> Result<(), BlockWord> {
-    let done = word.with_state(State::Done);
-    let Some(Ok(context)) = &entry.context else { return ledger.advance(block, word, done) };
-    kill_point!("commit.begin");
-    if context.staging_len == 0 {
-        return ledger.advance(block, word, done);
-    }
-    let staged_word = word.with_state(State::Staged);
-    ledger.advance(block, word, staged_word)?;
-    kill_point!("commit.staged");
-    for staged in context.descriptor.staging(block) {
-        let staging = worker.staging(context.staging_len);
-        let target = &context.attachments[staged.index];
-        let written = staging.map_err(|error| error.to_string()).and_then(|staging| {
-            staging.write_back(staged.buffer, target, staged.target.start).map_err(|error| error.to_string())
-        });
-        if let Err(what) = written {
-            // The block is decided and cannot be given back: the supervisor finishes it after this death.
-            super::bootstrap::give_up(&format!("cannot write a block back: {what}"));
-        }
-        kill_point!("commit.array_written");
-    }
-    kill_point!("commit.written_back");
-    ledger.advance(block, staged_word, done)
 }
 
 /// The block was condemned: the supervisor kills this process and sweeps the block then.

@@ -7,12 +7,14 @@ use crate::job::board::Board;
 use crate::task::{Failure, FailureKind};
 use std::any::Any;
 use std::backtrace::Backtrace;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::PanicHookInfo;
 use std::sync::{Arc, Once};
 
 thread_local! {
     static LAST_PANIC: RefCell<Option<Failure>> = const { RefCell::new(None) };
+    /// Whether there is a last panic: a look that every block takes.
+    static HAS_PANICKED: Cell<bool> = const { Cell::new(false) };
     static IS_TASK_THREAD: RefCell<bool> = const { RefCell::new(false) };
 }
 
@@ -63,7 +65,7 @@ pub(super) fn install_hook(board: Arc<Board>, slot: usize) {
         // First the part that cannot fail, for a process that does not come to the rest.
         board.add_last_words(slot, format!("{} at {place}", failure.message).as_bytes());
         failure.backtrace = Some(trim(&Backtrace::force_capture().to_string()));
-        LAST_PANIC.set(Some(failure));
+        keep(failure);
     }));
 }
 
@@ -74,7 +76,7 @@ pub(crate) fn install_hook_in_process() -> impl Drop {
         let default_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if IS_TASK_THREAD.with_borrow(|is| *is) {
-                LAST_PANIC.set(Some(failure_of(info)));
+                keep(failure_of(info));
             } else {
                 default_hook(info);
             }
@@ -89,9 +91,16 @@ pub(crate) fn install_hook_in_process() -> impl Drop {
     Guard(IS_TASK_THREAD.replace(true))
 }
 
+fn keep(failure: Failure) {
+    LAST_PANIC.set(Some(failure));
+    HAS_PANICKED.set(true);
+}
+
 /// Forgets a panic that the last task caught itself.
 pub(crate) fn forget_last_panic() {
-    LAST_PANIC.set(None);
+    if HAS_PANICKED.replace(false) {
+        LAST_PANIC.set(None);
+    }
 }
 
 /// The panic that was just caught. One that comes from another thread (`resume_unwind`, as rayon does) has not been through

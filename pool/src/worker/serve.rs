@@ -11,8 +11,9 @@ use super::spill::Spill;
 use crate::control::Welcome;
 use crate::error::Result;
 use crate::inject::Faults;
+use crate::job::arena::Arena;
 use crate::job::board::{Board, Farewell, N_JOBS};
-use crate::job::ledger::Cursor;
+use crate::job::ledger::{Cursor, Ledger};
 use crate::job::word::BlockWord;
 use crate::segment::{Access, Attachment, Locator};
 use crate::sys::crash::{self, SignalNote};
@@ -179,7 +180,7 @@ impl Worker {
         false
     }
 
-    /// Takes one block of every open job; whether there was any.
+    /// Takes one block of every open job, or all that there are of the only one; whether there was any.
     fn pass(&mut self, entries: &mut [Option<JobEntry>]) -> bool {
         let mut open = self.board.open_jobs();
         // Workers begin at different jobs.
@@ -192,21 +193,36 @@ impl Worker {
             if self.must_end() {
                 return has_worked;
             }
-            has_worked |= self.take_block(index, &mut entries[index]);
+            has_worked |= self.work_on(index, &mut entries[index]);
         }
         has_worked
     }
 
-    /// Claims and runs one block of a job; whether there was one.
-    fn take_block(&mut self, index: usize, slot: &mut Option<JobEntry>) -> bool {
-        let Some(job) = self.board.open_job(index) else { return false };
+    /// Runs one block of a job, and more as long as no other job is open; whether there was one.
+    fn work_on(&mut self, index: usize, slot: &mut Option<JobEntry>) -> bool {
+        let Some(entry) = self.enter(index, slot) else { return false };
+        let arena = Rc::clone(&entry.arena);
+        let ledger = arena.ledger(entry.sequence, entry.n_blocks);
+        let mut has_worked = false;
+        while self.take_block(entry, &arena, &ledger) {
+            has_worked = true;
+            if self.must_end() || !self.board.is_only_open(index) {
+                break;
+            }
+        }
+        has_worked
+    }
+
+    /// What this worker knows of the job in an entry of the board, which is mapped if it was not; `None` if none is open.
+    fn enter<'e>(&mut self, index: usize, slot: &'e mut Option<JobEntry>) -> Option<&'e mut JobEntry> {
+        let job = self.board.open_job(index)?;
         if slot.as_ref().is_none_or(|entry| entry.sequence != job.sequence) {
             kill_point!("job.seen");
             let arena = match self.cache.arena(&self.board, index, &job) {
                 Ok(Some(arena)) => arena,
                 // The job ended while this worker looked, and its memory with it.
-                Ok(None) => return false,
-                Err(_) if self.board.open_job(index).as_ref() != Some(&job) => return false,
+                Ok(None) => return None,
+                Err(_) if self.board.open_job(index).as_ref() != Some(&job) => return None,
                 // Tasks may have used up descriptors or address space. If all workers stayed like that the job would wait for
                 // ever; a fresh process can, or says why not.
                 Err(error) => super::bootstrap::give_up(&format!("cannot map a job: {error}")),
@@ -216,26 +232,29 @@ impl Worker {
             // that they see are void.
             let n_blocks = arena.n_blocks();
             let cursor = Cursor::new(self.slot, self.board.n_workers(), n_blocks);
-            let rescan = self.board.rescan();
+            let earlier = slot.take().and_then(JobEntry::into_context);
             *slot = Some(JobEntry {
                 sequence: job.sequence,
                 arena,
                 n_blocks,
                 cursor,
-                rescan,
+                rescan: self.board.rescan(),
                 has_begun: false,
                 plan: None,
                 context: None,
+                earlier,
             });
         }
-        let Some(entry) = slot else { return false };
+        slot.as_mut()
+    }
+
+    /// Claims and runs one block of a job; whether there was one.
+    fn take_block(&mut self, entry: &mut JobEntry, arena: &Arena, ledger: &Ledger<'_>) -> bool {
         let rescan = self.board.rescan();
         if entry.rescan != rescan {
             entry.rescan = rescan;
             entry.cursor = Cursor::new(self.slot, self.board.n_workers(), entry.n_blocks);
         }
-        let arena = Rc::clone(&entry.arena);
-        let ledger = arena.ledger(entry.sequence, entry.n_blocks);
         if arena.is_cancelled() {
             // What is free now was given back; the supervisor cancels it.
             return false;
@@ -254,12 +273,12 @@ impl Worker {
         let wanted = |word: BlockWord| is_fresh || word.charged() == 0;
         let mut claimed = None;
         if is_fresh && rescan != 0 {
-            claimed = entry.cursor.clone().claim(&ledger, self.slot, |word| word.charged() > 0);
+            claimed = entry.cursor.clone().claim(ledger, self.slot, |word| word.charged() > 0);
         }
-        let claimed = claimed.or_else(|| entry.cursor.claim(&ledger, self.slot, wanted));
+        let claimed = claimed.or_else(|| entry.cursor.claim(ledger, self.slot, wanted));
         let Some((block, word)) = claimed else { return false };
         kill_point!("claim.after");
-        if !entry.has_begun && entry.cursor.next_free(&ledger, wanted).is_some() {
+        if !entry.has_begun && entry.cursor.next_free(ledger, wanted).is_some() {
             // Who was woken may have died since: whoever comes to a job brings one more.
             self.board.wake(1);
             kill_point!("claim.woke_one_more");
@@ -268,7 +287,7 @@ impl Worker {
         self.n_begun += 1;
         self.board.set_begun(self.slot, self.n_begun);
         kill_point!("claim.counted");
-        execute(self, entry, &ledger, block, word);
+        execute(self, entry, ledger, block, word);
         kill_point!("block.over");
         if arena.window().is_some() {
             // Others wait for their turn, asleep or looking at the epoch.
@@ -281,7 +300,7 @@ impl Worker {
             // Said on the board, so that the end of this process is not taken for a death.
             self.board.ask_to_retire(self.slot);
         }
-        if entry.cursor.next_free(&ledger, |word| word.charged() == 0).is_none() {
+        if entry.cursor.next_free(ledger, |word| word.charged() == 0).is_none() {
             // This worker leaves the job: its last block may have been the job's.
             kill_point!("job.left");
             self.board.bell().ring();

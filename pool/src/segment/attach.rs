@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::{Control, Kind, PAGE_BYTES};
 use super::names::RunId;
 use super::storage::map_refused;
+use super::window::Window;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::map::Mapping;
 use crate::sys::{host, kill_point, shm};
@@ -68,6 +69,8 @@ pub(crate) enum Access {
     Stage,
     /// Mapped for writing, between guard pages.
     Write,
+    /// Mapped for writing as well, but for the worker's own code: far from all that a task is given the address of.
+    Window,
 }
 
 /// A segment as a worker has it mapped.
@@ -91,7 +94,7 @@ pub(crate) fn attach(locator: &Locator, access: Access) -> Result<Attachment> {
         Error::new(ErrorKind::Segment, message).with_source(error)
     })?;
     let checked = locator.check(&file).and_then(|()| match (locator.kind, access) {
-        (None, Access::Write) => Err("a user's file, which is never written".to_owned()),
+        (None, Access::Write | Access::Window) => Err("a user's file, which is never written".to_owned()),
         _ => Ok(()),
     });
     if let Err(problem) = checked {
@@ -104,15 +107,18 @@ pub(crate) fn attach(locator: &Locator, access: Access) -> Result<Attachment> {
     let len = locator.file_len;
     let map = || match access {
         Access::Read | Access::Stage => Mapping::read_only(&file, len),
-        Access::Write => {
-            // The page before the data is forbidden, and the one behind: the control page of an array, or one more.
-            let mapping = if locator.kind == Some(Kind::Npy) {
-                let mapping = Mapping::read_write(&file, len)?;
-                mapping.forbid(len - PAGE_BYTES, PAGE_BYTES)?;
-                mapping
-            } else {
-                Mapping::read_write_before_guard(&file, len)?
+        Access::Write | Access::Window => {
+            let is_apart = access == Access::Window;
+            let has_control_page = locator.kind == Some(Kind::Npy);
+            let mapping = match (is_apart, has_control_page) {
+                (true, _) => Mapping::read_write_apart(&file, len)?,
+                (false, true) => Mapping::read_write(&file, len)?,
+                (false, false) => Mapping::read_write_before_guard(&file, len)?,
             };
+            // The page before the data is forbidden, and the one behind: the control page of an array, or one more.
+            if has_control_page {
+                mapping.forbid(len - PAGE_BYTES, PAGE_BYTES)?;
+            }
             mapping.forbid(0, PAGE_BYTES)?;
             Ok(mapping)
         }
@@ -125,6 +131,11 @@ impl Attachment {
     /// The mapping of the whole file.
     pub(crate) fn mapping(&self) -> &Mapping {
         &self.mapping
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> &File {
+        &self.file
     }
 
     /// Where the data start in the file and in its mapping.
@@ -170,6 +181,20 @@ impl Attachment {
     pub(crate) fn copy_in(&self, offset: usize, from: &Self, range: Range<usize>) {
         let len = range.len();
         self.mapping.copy_from(self.data_offset + offset, &from.mapping, from.data_offset + range.start, len);
+    }
+
+    /// Copies a range of these data to `offset` of another segment's data, through a window on it, and asks meanwhile for as many
+    /// bytes from `next` on.
+    pub(crate) fn copy_out(&self, range: Range<usize>, to: &Window, offset: usize, next: *const u8) {
+        let len = range.len();
+        to.enter(offset..offset + len);
+        let to = to.attachment();
+        let (from, at) = (self.data_offset + range.start, to.data_offset + offset);
+        // In one piece, unless processes are to die between two.
+        let half = if cfg!(feature = "kill-points") { len / 2 } else { len };
+        to.mapping.copy_from_fetching(at, &self.mapping, from, half, next);
+        kill_point!("commit.array_half_written");
+        to.mapping.copy_from_fetching(at + half, &self.mapping, from + half, len - half, next.wrapping_add(half));
     }
 
     /// Writes a range of these data to `offset` of another segment's data, through its file.

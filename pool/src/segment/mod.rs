@@ -17,6 +17,7 @@
 //! | `block` | the segment itself |
 //! | `leases` | which rows which job may touch |
 //! | `attach` | what a worker needs to map a segment, and the checks |
+//! | `window` | memory through which staged rows are written back |
 //! | `reap` | the end of what dead runs left behind |
 
 mod attach;
@@ -32,6 +33,7 @@ pub(crate) mod reap;
 mod recycle;
 mod run;
 mod storage;
+mod window;
 
 pub(crate) use attach::{Access, Attachment, Locator, Place, attach};
 pub use backing::Backing;
@@ -43,6 +45,7 @@ pub(crate) use npy::{Header, write_header};
 pub(crate) use reap::reap_run_when_free;
 pub use reap::{RunInfo, SegmentInfo, list, list_in, reap, reap_in};
 pub(crate) use run::Run;
+pub(crate) use window::Window;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use {
     layout::{Kind, PAGE_BYTES},

@@ -4,27 +4,46 @@
 //! at any moment. It is not inherited by a child made by `fork` (`MADV_DONTFORK`), since such a child would go on writing
 //! after its parent, a worker, was declared dead and its blocks were given to others.
 
+use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
-use nix::sys::mman::{ProtFlags, mprotect};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mprotect, munmap};
 
-use super::fork;
-use super::primitive::AtomicU64;
+use super::prefetch;
+use super::{fork, host};
+
+/// Bytes that are copied between two requests for what comes next.
+const PIECE_BYTES: usize = 1024;
 
 /// A shared mapping of the first bytes of a file; unmapped when dropped.
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    raw: ManuallyDrop<MmapRaw>,
+    memory: Memory,
     /// What of it may be used; a guard may follow.
     len: usize,
     writable: bool,
     owner: u32,
 }
+
+/// The pages of a mapping, unmapped by who drops the mapping.
+#[derive(Debug)]
+enum Memory {
+    /// Where the system puts mappings.
+    Near(ManuallyDrop<MmapRaw>),
+    /// At a place of its own.
+    Apart { start: NonNull<c_void>, len: usize },
+}
+
+// SAFETY: an address and a length; what is done through them is `Mapping`'s to argue, as it is for a `MmapRaw`.
+unsafe impl Send for Memory {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Memory {}
 
 impl Mapping {
     /// Maps the first `len` bytes of `file` for reading.
@@ -50,11 +69,51 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// As [`read_write`](Self::read_write), at an address that no calculation with the address of another mapping comes to by
+    /// mistake: the system puts mappings side by side, and this one lies at a random place, terabytes away from them.
+    pub(crate) fn read_write_apart(file: &File, len: usize) -> io::Result<Self> {
+        let page = page_size();
+        let random = usize::try_from(host::random_u64()?).unwrap_or(0);
+        // Within 47 bits, which is what every 64-bit machine gives a program, and far below where mappings go by themselves.
+        let wanted = NonZeroUsize::new((1 << 44) + random % (1 << 45) / page * page);
+        let length = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
+        let (access, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED);
+        // SAFETY: without MAP_FIXED the address is a wish, and no mapping that exists is replaced. If something is there already the
+        // system chooses another place.
+        let start = unsafe { mmap(wanted, length, access, flags, file, 0) }?;
+        Self::with_memory(Memory::Apart { start, len }, len, true)
+    }
+
     fn new(raw: MmapRaw, writable: bool) -> io::Result<Self> {
         let len = raw.len();
-        let mapping = Self { raw: ManuallyDrop::new(raw), len, writable, owner: fork::owner_pid() };
-        mapping.raw.advise(Advice::DontFork)?;
+        Self::with_memory(Memory::Near(ManuallyDrop::new(raw)), len, writable)
+    }
+
+    fn with_memory(memory: Memory, len: usize, writable: bool) -> io::Result<Self> {
+        let mapping = Self { memory, len, writable, owner: fork::owner_pid() };
+        match &mapping.memory {
+            Memory::Near(raw) => raw.advise(Advice::DontFork)?,
+            // SAFETY: the pages are this mapping's own, and the advice changes what a child has of them, nothing else.
+            Memory::Apart { start, len } => unsafe { madvise(*start, *len, MmapAdvise::MADV_DONTFORK) }?,
+        }
         Ok(mapping)
+    }
+
+    /// Has the pages of a range entered for writing at once, which takes less than one fault for each. A hint: whatever comes of it,
+    /// they are entered when they are written.
+    pub(crate) fn enter_for_writing(&self, offset: usize, len: usize) {
+        self.check(offset, len);
+        let first = offset / page_size() * page_size();
+        let start = self.start().wrapping_add(first).cast_mut().cast::<c_void>();
+        // SAFETY: the range lies within the mapping, and starts at a page; the advice reads and writes no byte of it.
+        let _ = unsafe { libc::madvise(start, offset + len - first, libc::MADV_POPULATE_WRITE) };
+    }
+
+    fn start(&self) -> *const u8 {
+        match &self.memory {
+            Memory::Near(raw) => raw.as_ptr(),
+            Memory::Apart { start, .. } => start.as_ptr().cast_const().cast(),
+        }
     }
 
     /// Length in bytes.
@@ -64,7 +123,7 @@ impl Mapping {
 
     /// The first byte.
     pub(crate) fn as_ptr(&self) -> *const u8 {
-        self.raw.as_ptr()
+        self.start()
     }
 
     /// The first byte, for writing.
@@ -74,7 +133,7 @@ impl Mapping {
     /// If the mapping is read-only.
     pub(crate) fn as_mut_ptr(&self) -> *mut u8 {
         assert!(self.writable, "this mapping is read-only");
-        self.raw.as_mut_ptr()
+        self.start().cast_mut()
     }
 
     /// Makes the whole pages inside `offset..offset + len` inaccessible to this process, as a guard.
@@ -89,32 +148,12 @@ impl Mapping {
             return Ok(());
         }
         // SAFETY: `first` lies within the mapping, by the check above.
-        let start = unsafe { self.raw.as_mut_ptr().add(first) };
-        let start = NonNull::new(start.cast()).expect("a mapping is not at address zero");
+        let start = unsafe { self.start().add(first) };
+        let start = NonNull::new(start.cast_mut().cast()).expect("a mapping is not at address zero");
         // SAFETY: start and length are whole pages of this mapping, which lives as long as `self`. Nobody holds a reference
         // to bytes in them: this type gives out none but to atomics, whose owners do not forbid them.
         unsafe { mprotect(start, last - first, ProtFlags::PROT_NONE) }?;
         Ok(())
-    }
-
-    /// `n` words of 64 bits that start `offset` bytes into the mapping.
-    ///
-    /// # Panics
-    ///
-    /// If they reach beyond the mapping, if `offset` is not a multiple of 8, or if the mapping is read-only.
-    pub(crate) fn atomics_u64(&self, offset: usize, n: usize) -> &[AtomicU64] {
-        let first = self.words(offset, n, size_of::<AtomicU64>()).cast();
-        // SAFETY: `words` checked bounds and alignment; any bytes are a valid word; the memory stays mapped and writable
-        // while `self` is borrowed; and all access by other processes to protocol words is atomic too.
-        unsafe { std::slice::from_raw_parts(first, n) }
-    }
-
-    fn words(&self, offset: usize, n: usize, size: usize) -> *const u8 {
-        let len = n.checked_mul(size).expect("the number of words overflows");
-        self.check(offset, len);
-        assert!(offset.is_multiple_of(size), "words of {size} bytes at offset {offset}");
-        // SAFETY: `check` showed that `offset` lies within the mapping.
-        unsafe { self.as_mut_ptr().add(offset) }
     }
 
     /// Copies bytes out.
@@ -159,6 +198,27 @@ impl Mapping {
         unsafe { ptr::copy_nonoverlapping(source, target, len) };
     }
 
+    /// As [`copy_from`](Self::copy_from), asking meanwhile for as many bytes from `next` on, which are to be read afterwards: copying
+    /// what the caches hold leaves the memory idle. `next` may be any address.
+    ///
+    /// # Panics
+    ///
+    /// As [`copy_from`](Self::copy_from) does.
+    pub(crate) fn copy_from_fetching(
+        &self,
+        offset: usize,
+        from: &Self,
+        from_offset: usize,
+        len: usize,
+        next: *const u8,
+    ) {
+        for done in (0..len).step_by(PIECE_BYTES) {
+            let n = PIECE_BYTES.min(len - done);
+            prefetch::will_read(next.wrapping_add(done), n);
+            self.copy_from(offset + done, from, from_offset + done, n);
+        }
+    }
+
     /// Bytes that no process writes at the moment, such as those of a worker's own staging buffer, for a system call.
     ///
     /// # Panics
@@ -197,8 +257,15 @@ impl Drop for Mapping {
         if fork::is_forked(self.owner) {
             return;
         }
-        // SAFETY: `raw` is not used again, since this is the destructor of its only owner.
-        unsafe { ManuallyDrop::drop(&mut self.raw) };
+        match &mut self.memory {
+            // SAFETY: `raw` is not used again, since this is the destructor of its only owner.
+            Memory::Near(raw) => unsafe { ManuallyDrop::drop(raw) },
+            Memory::Apart { start, len } => {
+                // SAFETY: `mmap` gave this place and this length, and nobody uses them after their only owner. An error, which
+                // would take pages that are not mapped, leaves nothing to be done.
+                let _ = unsafe { munmap(*start, *len) };
+            }
+        }
     }
 }
 
@@ -271,14 +338,24 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "words of 8 bytes at offset 4")]
-    fn misaligned_words_are_refused() {
-        Mapping::read_write(&file(8192), 8192).unwrap().atomics_u64(4, 1);
+    fn a_mapping_apart_is_far_from_others_and_shows_the_same_bytes() {
+        let file = file(3 * 8192);
+        let apart = Mapping::read_write_apart(&file, 3 * 8192).unwrap();
+        let near = Mapping::read_only(&file, 3 * 8192).unwrap();
+        assert!(apart.as_ptr().addr().abs_diff(near.as_ptr().addr()) > 1 << 40);
+        apart.enter_for_writing(5000, 10_000);
+        apart.write_bytes(5000, b"far");
+        let mut bytes = [0; 3];
+        near.read_bytes(5000, &mut bytes);
+        assert_eq!(&bytes, b"far");
+        let name = format!("{:x}-", apart.as_ptr().addr());
+        drop(apart);
+        assert!(!std::fs::read_to_string("/proc/self/maps").unwrap().contains(&name));
     }
 
     #[test]
     #[should_panic(expected = "read-only")]
-    fn words_of_a_read_only_mapping_are_refused() {
-        Mapping::read_only(&file(8192), 8192).unwrap().atomics_u64(0, 1);
+    fn a_read_only_mapping_is_not_written() {
+        Mapping::read_only(&file(8192), 8192).unwrap().as_mut_ptr();
     }
 }

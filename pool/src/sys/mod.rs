@@ -47,6 +47,8 @@ pub(crate) mod lock;
 pub(crate) mod map;
 pub(crate) mod memory;
 pub(crate) mod oom;
+/// Hints to the caches.
+pub(crate) mod prefetch;
 pub(crate) mod primitive;
 pub(crate) mod process;
 pub(crate) mod shm;

@@ -7,7 +7,7 @@
 use crate::error::Result;
 use crate::job::arena::Arena;
 use crate::job::board::{Board, OpenJob};
-use crate::segment::{Access, Attachment, Locator, attach};
+use crate::segment::{Access, Attachment, Locator, Window, attach};
 use crate::sys::map::Mapping;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -63,12 +63,17 @@ impl<K: Eq + Hash + Copy, V> Lru<K, V> {
 /// All mappings of a worker.
 pub(super) struct Cache {
     segments: Lru<(u64, Access), Attachment>,
+    windows: Lru<u64, Option<Window>>,
     arenas: Lru<u64, Arena>,
 }
 
 impl Cache {
     pub(super) fn new() -> Self {
-        Self { segments: Lru::new(MAX_SEGMENTS), arenas: Lru::new(MAX_ARENAS) }
+        Self {
+            segments: Lru::new(MAX_SEGMENTS),
+            windows: Lru::new(MAX_SEGMENTS),
+            arenas: Lru::new(MAX_ARENAS),
+        }
     }
 
     /// The mapping of a segment.
@@ -76,6 +81,11 @@ impl Cache {
         // A staging buffer grows in place: the nonce stays, the length does not.
         let is_current = |known: &Attachment| known.mapping().len() >= locator.file_len;
         self.segments.get((locator.nonce, access), is_current, || attach(locator, access))
+    }
+
+    /// The window on a segment, if it may have one.
+    pub(super) fn window(&mut self, locator: &Locator) -> Result<Rc<Option<Window>>> {
+        self.windows.get(locator.nonce, |_| true, || Window::open(locator))
     }
 
     /// The arena of an open job; `None` if the job was closed meanwhile.

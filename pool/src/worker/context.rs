@@ -3,14 +3,19 @@
 use super::cache::Cache;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::arena::{Arena, Plan};
-use crate::job::descriptor::{Descriptor, Mode, TaskId};
+use crate::job::descriptor::{Descriptor, Mode, Staged, TaskId};
 use crate::job::ledger::Cursor;
-use crate::segment::{Access, Attachment};
-use crate::sys::kill_point;
+use crate::segment::{Access, Attachment, Window};
+use crate::sys::{kill_point, prefetch};
 use crate::task::{self, BlockArray, Failure, FailureKind, Fold, Folder, Outcome, TaskVtable, Values};
 use std::io;
 use std::ops::Range;
 use std::rc::Rc;
+
+/// Bytes of the largest block of an array that is asked for ahead: of larger ones the processor sees itself what comes next.
+const MAX_SMALL_BYTES: usize = 16 << 10;
+/// How far ahead.
+const AHEAD_BYTES: usize = 2048;
 
 /// What a worker knows of an open job before it has claimed anything of it.
 pub(super) struct JobEntry {
@@ -47,10 +52,15 @@ pub(super) struct JobContext {
     pub(super) values: Values,
     /// One for each array, in order.
     pub(super) attachments: Vec<Rc<Attachment>>,
+    /// For each array that is staged, memory through which it is written back.
+    windows: Vec<Rc<Option<Window>>>,
     /// One for each array, changed in place from block to block.
     pub(super) block_arrays: Vec<BlockArray>,
     /// One for each array.
     places: Vec<Place>,
+    /// The block before the one in hand, and the one that will likely be the next.
+    last: Option<usize>,
+    next: usize,
     /// Bytes of staging buffer that the largest block needs.
     pub(super) staging_len: usize,
     /// The buffer, from the first block that needs it.
@@ -140,6 +150,7 @@ impl JobContext {
             ..Failure::default()
         })?;
         let mut attachments = Vec::with_capacity(descriptor.arrays.len());
+        let mut windows = Vec::with_capacity(descriptor.arrays.len());
         let mut block_arrays = Vec::with_capacity(descriptor.arrays.len());
         let mut places = Vec::with_capacity(descriptor.arrays.len());
         for array in &descriptor.arrays {
@@ -150,6 +161,11 @@ impl JobContext {
             };
             let attachment = cache.segment(&array.locator, access).map_err(|error| Unmade::new(&error))?;
             kill_point!("block.array_mapped");
+            windows.push(match array.mode {
+                Mode::Stage => cache.window(&array.locator).map_err(|error| Unmade::new(&error))?,
+                _ => Rc::default(),
+            });
+            kill_point!("block.window_opened");
             let first = attachment.data_ptr().wrapping_add(array.offset_bytes).cast_mut();
             let row_bytes = if array.mode == Mode::Whole { 0 } else { array.row_bytes() };
             places.push(Place { first, row_bytes });
@@ -167,8 +183,11 @@ impl JobContext {
             vtable,
             values: Values::new(Vec::new(), descriptor.n_values),
             attachments,
+            windows,
             block_arrays,
             places,
+            last: None,
+            next: 0,
             staging_len: descriptor.staging_len(),
             staging: None,
             outcome: Box::default(),
@@ -179,8 +198,14 @@ impl JobContext {
         })
     }
 
-    /// Points every array that is not staged at these rows of it.
-    pub(super) fn point_at(&mut self, rows: &Range<usize>) {
+    /// Points every array that is not staged at the rows of a block, and asks for some of what comes next.
+    pub(super) fn point_at(&mut self, block: usize, rows: &Range<usize>) {
+        // A worker goes forwards through its own part of the job, and backwards through others'.
+        self.next = match self.last {
+            Some(last) if last == block + 1 => block.wrapping_sub(1),
+            _ => block + 1,
+        };
+        self.last = Some(block);
         for (target, place) in self.block_arrays.iter_mut().zip(&self.places) {
             if target.mode == Mode::Whole {
                 continue;
@@ -189,6 +214,33 @@ impl JobContext {
             if let Some(n_rows) = target.shape.first_mut() {
                 *n_rows = rows.len();
             }
+            let len = rows.len() * place.row_bytes;
+            if target.mode == Mode::Read && len <= MAX_SMALL_BYTES {
+                // Claims and commits end what the processor has begun to read ahead by itself.
+                prefetch::will_read(target.first.wrapping_add(AHEAD_BYTES).cast_const(), len);
+            }
         }
+    }
+
+    /// Writes a block's staged rows back.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file, where it is written through.
+    pub(super) fn write_back(&self, block: usize) -> io::Result<()> {
+        let staging = self.staging.as_deref().expect("a block with staged rows was prepared");
+        let next = self.descriptor.grid.rows(self.next).start;
+        for Staged { index, buffer, target } in self.descriptor.staging(block) {
+            let place = &self.places[index];
+            match &*self.windows[index] {
+                Some(window) => {
+                    let next = place.first.wrapping_add(next * place.row_bytes).cast_const();
+                    staging.copy_out(buffer, window, target.start, next);
+                }
+                None => staging.write_back(buffer, &self.attachments[index], target.start)?,
+            }
+            kill_point!("commit.array_written");
+        }
+        Ok(())
     }
 }

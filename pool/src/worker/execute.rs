@@ -121,7 +121,7 @@ fn prepare_arrays(
     block: usize,
     rows: &Range<usize>,
 ) -> Result<(), Unmade> {
-    context.point_at(rows);
+    context.point_at(block, rows);
     // No rows, or rows without elements: nothing is copied, but a view has a pointer, which it has by now.
     if context.staging_len == 0 {
         return Ok(());
@@ -297,24 +297,15 @@ impl InHand<'_> {
         } else {
             settle(self.advance(State::Staged));
             kill_point!("commit.staged");
-            self.write_back(context);
+            if let Err(error) = context.write_back(self.block) {
+                // The block is decided and cannot be given back: the supervisor finishes it after this death.
+                super::bootstrap::give_up(&format!("cannot write a block back: {error}"));
+            }
             kill_point!("commit.written_back");
             let staged = self.word.with_state(State::Staged);
             settle(self.ledger.advance(self.block, staged, self.word.with_state(State::Done)));
         }
         context.fold.applied(self.block);
-    }
-
-    fn write_back(&self, context: &JobContext) {
-        let staging = context.staging.as_deref().expect("a block with staged rows was prepared");
-        for staged in context.descriptor.staging(self.block) {
-            let target = &context.attachments[staged.index];
-            if let Err(error) = staging.write_back(staged.buffer, target, staged.target.start) {
-                // The block is decided and cannot be given back: the supervisor finishes it after this death.
-                super::bootstrap::give_up(&format!("cannot write a block back: {error}"));
-            }
-            kill_point!("commit.array_written");
-        }
     }
 
     fn advance(&self, state: State) -> Result<(), BlockWord> {

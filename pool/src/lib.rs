@@ -291,8 +291,8 @@ pub use worker::init;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::task::{
-        ByCollector, ByDebug, ByMerge, ByName, ByType, Describer, Fallible, Foldable, Folder, Registered, Shown,
-        TaskVtable, View, Vtable,
+        ByCollector, ByDebug, ByMerge, ByName, ByType, Describer, Fallible, Foldable, Folder, Registered,
+        Shown, TaskVtable, View, Vtable,
     };
     pub use crate::worker::init_in_test;
     pub use inventory;

@@ -5,10 +5,10 @@
 use super::tests::corpus;
 use crate::control::{Fingerprint, KnownTask, Welcome};
 use crate::job::arena::{Arena, Plan, arena_len};
-use crate::job::slots::{Payload, SlotKind};
 use crate::job::board::{Board, OpenJob};
 use crate::job::descriptor::{ArraySpec, Descriptor, Mode, TaskId};
 use crate::job::grid::Grid;
+use crate::job::slots::{Payload, SlotKind};
 use crate::job::word::State;
 use crate::segment::{Backing, DType, Fill, PAGE_BYTES, Run, Segment};
 use crate::task::{Failure, FailureKind};

@@ -7,6 +7,9 @@ use std::ops::Range;
 /// block is copied back from there, and large enough that a claim costs nothing beside it.
 const TARGET_BLOCK_BYTES: usize = 512 << 10;
 
+/// As above, where some of the arrays are staged: the copies stay close to the core between copying in, running and writing back.
+const TARGET_STAGED_BLOCK_BYTES: usize = 128 << 10;
+
 /// Blocks that an array of many small rows is cut into at least, so that expensive rows spread over the workers.
 const MIN_BLOCKS: usize = 64;
 
@@ -32,9 +35,10 @@ impl Grid {
         Self { n_rows, block_rows: block_rows.max(1).max(n_rows.div_ceil(MAX_BLOCKS)) }
     }
 
-    /// The default grid for rows that take `row_bytes` bytes over all split arrays.
-    pub(crate) fn for_rows(n_rows: usize, row_bytes: usize) -> Self {
-        let by_size = TARGET_BLOCK_BYTES / row_bytes.max(1);
+    /// The default grid for rows that take `row_bytes` bytes over all split arrays, some of which may be staged.
+    pub(crate) fn for_rows(n_rows: usize, row_bytes: usize, is_staged: bool) -> Self {
+        let target = if is_staged { TARGET_STAGED_BLOCK_BYTES } else { TARGET_BLOCK_BYTES };
+        let by_size = target / row_bytes.max(1);
         let by_count = n_rows.div_ceil(MIN_BLOCKS);
         Self::new(n_rows, by_size.min(by_count))
     }
@@ -66,8 +70,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn blocks_cover_every_row_once_and_in_order(n_rows in 0usize..100_000, row_bytes in 0usize..10_000_000) {
-            let grid = Grid::for_rows(n_rows, row_bytes);
+        fn blocks_cover_every_row_once_and_in_order(n_rows in 0usize..100_000, row_bytes in 0usize..10_000_000, is_staged: bool) {
+            let grid = Grid::for_rows(n_rows, row_bytes, is_staged);
             let mut next = 0;
             for block in 0..grid.n_blocks() {
                 let rows = grid.rows(block);
@@ -96,11 +100,12 @@ mod tests {
 
     #[test]
     fn small_and_degenerate_shapes() {
-        assert_eq!(Grid::for_rows(0, 8).n_blocks(), 1);
-        assert_eq!(Grid::for_rows(1, 0).n_blocks(), 1);
-        assert_eq!(Grid::for_rows(100, 8).n_blocks(), 50);
-        assert_eq!(Grid::for_rows(1 << 27, 8).n_blocks(), 1 << 11);
-        assert_eq!(Grid::for_rows(3, 1 << 30).n_blocks(), 3);
+        assert_eq!(Grid::for_rows(0, 8, false).n_blocks(), 1);
+        assert_eq!(Grid::for_rows(1, 0, false).n_blocks(), 1);
+        assert_eq!(Grid::for_rows(100, 8, false).n_blocks(), 50);
+        assert_eq!(Grid::for_rows(1 << 27, 8, false).n_blocks(), 1 << 11);
+        assert_eq!(Grid::for_rows(1 << 27, 8, true).n_blocks(), 1 << 13);
+        assert_eq!(Grid::for_rows(3, 1 << 30, false).n_blocks(), 3);
         assert_eq!(Grid::single(0).rows(0), 0..0);
     }
 }

@@ -145,7 +145,8 @@ impl<'a> Slots<'a> {
 
     /// For how many blocks the payload of a slot stands, as a power of two; zero if there is no such slot.
     pub(crate) fn height(&self, block: usize) -> u32 {
-        self.slot(block).map_or(0, |(header, _)| (header.load(Ordering::Relaxed) >> HEIGHT_SHIFT & 0xff) as u32)
+        self.slot(block)
+            .map_or(0, |(header, _)| (header.load(Ordering::Relaxed) >> HEIGHT_SHIFT & 0xff) as u32)
     }
 
     /// Reads the slot of a block whose word is terminal; a payload that lies in it is copied to `inline`.

@@ -173,28 +173,41 @@ impl Attachment {
         self.mapping
     }
 
-    /// Copies a range of another segment's data to `offset` of these data.
+    /// Copies a range of another segment's data to `offset` of these data, and asks meanwhile for the bytes of `soon`, from the
+    /// first on as many as it says.
     ///
     /// # Panics
     ///
     /// If either range reaches beyond its data, or unless attached with [`Access::Write`].
-    pub(crate) fn copy_in(&self, offset: usize, from: &Self, range: Range<usize>) {
-        let len = range.len();
-        self.mapping.copy_from(self.data_offset + offset, &from.mapping, from.data_offset + range.start, len);
+    pub(crate) fn copy_in(
+        &self,
+        offset: usize,
+        from: &Self,
+        range: Range<usize>,
+        soon: Option<(*const u8, usize)>,
+    ) {
+        let (to, at) = (self.data_offset + offset, from.data_offset + range.start);
+        match soon {
+            Some(soon) => self.mapping.copy_from_fetching(to, &from.mapping, at, range.len(), soon),
+            None => self.mapping.copy_from(to, &from.mapping, at, range.len()),
+        }
     }
 
-    /// Copies a range of these data to `offset` of another segment's data, through a window on it, and asks meanwhile for as many
-    /// bytes from `next` on.
-    pub(crate) fn copy_out(&self, range: Range<usize>, to: &Window, offset: usize, next: *const u8) {
+    /// Copies a range of these data to `offset` of another segment's data, through a window on it.
+    ///
+    /// # Panics
+    ///
+    /// If either range reaches beyond its data.
+    pub(crate) fn copy_out(&self, range: Range<usize>, to: &Window, offset: usize) {
         let len = range.len();
         to.enter(offset..offset + len);
         let to = to.attachment();
         let (from, at) = (self.data_offset + range.start, to.data_offset + offset);
         // In one piece, unless processes are to die between two.
         let half = if cfg!(feature = "kill-points") { len / 2 } else { len };
-        to.mapping.copy_from_fetching(at, &self.mapping, from, half, next);
+        to.mapping.copy_from(at, &self.mapping, from, half);
         kill_point!("commit.array_half_written");
-        to.mapping.copy_from_fetching(at + half, &self.mapping, from + half, len - half, next.wrapping_add(half));
+        to.mapping.copy_from(at + half, &self.mapping, from + half, len - half);
     }
 
     /// Writes a range of these data to `offset` of another segment's data, through its file.

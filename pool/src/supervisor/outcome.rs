@@ -319,10 +319,15 @@ fn parts(slots: &Slots<'_>, n_blocks: usize) -> Result<Vec<usize>> {
     let mut parts = Vec::new();
     let mut end = n_blocks;
     while end > 0 {
-        let n = 1_usize.checked_shl(slots.height(end - 1)).filter(|n| end.is_multiple_of(*n)).ok_or_else(|| {
-            Error::new(ErrorKind::Segment, format!("block {} cannot stand for others as it says", end - 1))
+        let n = 1_usize.checked_shl(slots.height(end - 1)).filter(|n| end.is_multiple_of(*n)).ok_or_else(
+            || {
+                Error::new(
+                    ErrorKind::Segment,
+                    format!("block {} cannot stand for others as it says", end - 1),
+                )
                 .with_hint("native code in a task may write outside of its arrays")
-        })?;
+            },
+        )?;
         parts.push(end - 1);
         end -= n;
     }

@@ -177,14 +177,8 @@ impl JobRecord {
         let task = core.task_id(vtable)?;
         let sequence = NEXT_SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let is_batch = !table.is_empty();
-        let descriptor = Descriptor {
-            task,
-            task_name: Cow::Borrowed(vtable.name),
-            grid,
-            arrays,
-            n_values,
-            is_batch,
-        };
+        let descriptor =
+            Descriptor { task, task_name: Cow::Borrowed(vtable.name), grid, arrays, n_values, is_batch };
         let plan = Plan {
             n_blocks: grid.n_blocks(),
             // Filled in when the descriptor is serialised, at publication.

@@ -198,8 +198,8 @@ impl Mapping {
         unsafe { ptr::copy_nonoverlapping(source, target, len) };
     }
 
-    /// As [`copy_from`](Self::copy_from), asking meanwhile for as many bytes from `next` on, which are to be read afterwards: copying
-    /// what the caches hold leaves the memory idle. `next` may be any address.
+    /// As [`copy_from`](Self::copy_from), asking meanwhile for the bytes of `soon`, from the first on as many as it says, which
+    /// are to be read afterwards; they may be anywhere.
     ///
     /// # Panics
     ///
@@ -210,12 +210,15 @@ impl Mapping {
         from: &Self,
         from_offset: usize,
         len: usize,
-        next: *const u8,
+        (soon, soon_len): (*const u8, usize),
     ) {
+        // As many pieces of the one as of the other.
+        let soon_piece = soon_len.div_ceil(len.div_ceil(PIECE_BYTES).max(1));
+        let mut asked = 0;
         for done in (0..len).step_by(PIECE_BYTES) {
-            let n = PIECE_BYTES.min(len - done);
-            prefetch::will_read(next.wrapping_add(done), n);
-            self.copy_from(offset + done, from, from_offset + done, n);
+            prefetch::will_read(soon.wrapping_add(asked), soon_piece.min(soon_len - asked));
+            asked = (asked + soon_piece).min(soon_len);
+            self.copy_from(offset + done, from, from_offset + done, PIECE_BYTES.min(len - done));
         }
     }
 

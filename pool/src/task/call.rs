@@ -189,7 +189,10 @@ impl CallSpec {
         let n_rows = n_rows.unwrap_or(1);
         Ok(match self.options.block_rows {
             Some(block_rows) => Grid::new(n_rows, block_rows),
-            None => Grid::for_rows(n_rows, row_bytes),
+            None => {
+                let is_staged = self.arrays.iter().any(|param| param.mode == Mode::Stage);
+                Grid::for_rows(n_rows, row_bytes, is_staged)
+            }
         })
     }
 }

@@ -203,7 +203,10 @@ impl<M> Tree<M> {
     /// # Errors
     ///
     /// That of `merge`.
-    pub(super) fn try_finish<E>(mut self, mut merge: impl FnMut(M, M) -> Result<M, E>) -> Result<Option<M>, E> {
+    pub(super) fn try_finish<E>(
+        mut self,
+        mut merge: impl FnMut(M, M) -> Result<M, E>,
+    ) -> Result<Option<M>, E> {
         let Some((_, mut merged)) = self.pending.pop() else { return Ok(None) };
         while let Some((_, earlier)) = self.pending.pop() {
             merged = merge(earlier, merged)?;

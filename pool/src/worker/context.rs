@@ -58,9 +58,6 @@ pub(super) struct JobContext {
     pub(super) block_arrays: Vec<BlockArray>,
     /// One for each array.
     places: Vec<Place>,
-    /// The block before the one in hand, and the one that will likely be the next.
-    last: Option<usize>,
-    next: usize,
     /// Bytes of staging buffer that the largest block needs.
     pub(super) staging_len: usize,
     /// The buffer, from the first block that needs it.
@@ -77,6 +74,13 @@ struct Place {
     first: *mut u8,
     /// Zero if every block gets all rows.
     row_bytes: usize,
+}
+
+impl Place {
+    /// First byte and number of bytes of some rows.
+    fn rows(&self, rows: &Range<usize>) -> (*const u8, usize) {
+        (self.first.wrapping_add(rows.start * self.row_bytes), rows.len() * self.row_bytes)
+    }
 }
 
 /// Why a worker cannot run a block that it has claimed.
@@ -186,8 +190,6 @@ impl JobContext {
             windows,
             block_arrays,
             places,
-            last: None,
-            next: 0,
             staging_len: descriptor.staging_len(),
             staging: None,
             outcome: Box::default(),
@@ -198,14 +200,8 @@ impl JobContext {
         })
     }
 
-    /// Points every array that is not staged at the rows of a block, and asks for some of what comes next.
-    pub(super) fn point_at(&mut self, block: usize, rows: &Range<usize>) {
-        // A worker goes forwards through its own part of the job, and backwards through others'.
-        self.next = match self.last {
-            Some(last) if last == block + 1 => block.wrapping_sub(1),
-            _ => block + 1,
-        };
-        self.last = Some(block);
+    /// Points every array that is not staged at the rows of a block.
+    pub(super) fn point_at(&mut self, rows: &Range<usize>) {
         for (target, place) in self.block_arrays.iter_mut().zip(&self.places) {
             if target.mode == Mode::Whole {
                 continue;
@@ -222,6 +218,20 @@ impl JobContext {
         }
     }
 
+    /// Copies a block's staged rows into a buffer and points the arrays at them there.
+    pub(super) fn stage(&mut self, staging: &Attachment, block: usize, rows: &Range<usize>) {
+        // What the task reads besides comes meanwhile: two streams from memory take little longer than one.
+        let mut read =
+            self.descriptor.arrays.iter().zip(&self.places).filter(|(array, _)| array.mode == Mode::Read);
+        for Staged { index, buffer, target } in self.descriptor.staging(block) {
+            let soon = read.next().map(|(_, place)| place.rows(rows));
+            let first = staging.data_mut_ptr().wrapping_add(buffer.start);
+            staging.copy_in(buffer.start, &self.attachments[index], target, soon);
+            kill_point!("stage.array_copied");
+            self.block_arrays[index].first = first;
+        }
+    }
+
     /// Writes a block's staged rows back.
     ///
     /// # Errors
@@ -229,14 +239,9 @@ impl JobContext {
     /// Those of the file, where it is written through.
     pub(super) fn write_back(&self, block: usize) -> io::Result<()> {
         let staging = self.staging.as_deref().expect("a block with staged rows was prepared");
-        let next = self.descriptor.grid.rows(self.next).start;
         for Staged { index, buffer, target } in self.descriptor.staging(block) {
-            let place = &self.places[index];
             match &*self.windows[index] {
-                Some(window) => {
-                    let next = place.first.wrapping_add(next * place.row_bytes).cast_const();
-                    staging.copy_out(buffer, window, target.start, next);
-                }
+                Some(window) => staging.copy_out(buffer, window, target.start),
                 None => staging.write_back(buffer, &self.attachments[index], target.start)?,
             }
             kill_point!("commit.array_written");

@@ -121,7 +121,7 @@ fn prepare_arrays(
     block: usize,
     rows: &Range<usize>,
 ) -> Result<(), Unmade> {
-    context.point_at(block, rows);
+    context.point_at(rows);
     // No rows, or rows without elements: nothing is copied, but a view has a pointer, which it has by now.
     if context.staging_len == 0 {
         return Ok(());
@@ -134,23 +134,13 @@ fn prepare_arrays(
         }
     };
     kill_point!("stage.mapped");
-    for staged in context.descriptor.staging(block) {
-        staging.copy_in(staged.buffer.start, &context.attachments[staged.index], staged.target.clone());
-        kill_point!("stage.array_copied");
-        let first = staging.data_mut_ptr().wrapping_add(staged.buffer.start);
-        context.block_arrays[staged.index].first = first;
-    }
+    context.stage(&staging, block, rows);
     Ok(())
 }
 
 impl InHand<'_> {
     /// Runs the task, and merges its result with those of the blocks before.
-    fn run(
-        &self,
-        worker: &Worker,
-        context: &mut JobContext,
-        rows: Range<usize>,
-    ) -> Result<(), Failure> {
+    fn run(&self, worker: &Worker, context: &mut JobContext, rows: Range<usize>) -> Result<(), Failure> {
         let is_cancelled = || self.arena.is_cancelled();
         let told = Block {
             index: self.block,

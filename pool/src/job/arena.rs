@@ -18,6 +18,7 @@ use super::slots::{SlotKind, Slots, is_slot_size};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::cells::Placed;
 use crate::sys::map::Mapping;
+use crate::sys::prefetch;
 use crate::sys::primitive::{AtomicU64, Ordering};
 use std::sync::Arc;
 
@@ -195,21 +196,44 @@ impl Arena {
             plan.n_blocks <= self.words.len() && plan.data_len().is_some_and(|n| n <= self.data_capacity())
         );
         let header = self.header();
-        header.descriptor_len.store(plan.descriptor_len as u64, Ordering::Relaxed);
-        header.arguments_len.store(plan.arguments_len as u64, Ordering::Relaxed);
-        header.table_len.store(plan.table_len as u64, Ordering::Relaxed);
-        header.slot_bytes.store(plan.slot_bytes as u64, Ordering::Relaxed);
-        header.cancelled.store(0, Ordering::Relaxed);
-        header.window.store(0, Ordering::Relaxed);
-        header.n_freed.store(0, Ordering::Relaxed);
-        header.has_spilled.store(0, Ordering::Relaxed);
-        header.n_blocks.store(plan.n_blocks as u64, Ordering::Release);
-        self.mapping.write_bytes(self.data_start, descriptor);
+        set(&header.descriptor_len, plan.descriptor_len as u64);
+        set(&header.arguments_len, plan.arguments_len as u64);
+        set(&header.table_len, plan.table_len as u64);
+        set(&header.slot_bytes, plan.slot_bytes as u64);
+        set(&header.cancelled, 0);
+        set(&header.window, 0);
+        set(&header.n_freed, 0);
+        set(&header.has_spilled, 0);
+        if header.n_blocks.load(Ordering::Relaxed) != plan.n_blocks as u64 {
+            header.n_blocks.store(plan.n_blocks as u64, Ordering::Release);
+        }
+        if !self.begins_with(descriptor) {
+            self.mapping.write_bytes(self.data_start, descriptor);
+        }
         self.mapping.write_bytes(self.data_start + plan.arguments(), arguments);
         if let Some(at) = plan.table() {
             for (cell, end) in self.data[at / 8..].iter().zip(table) {
                 cell.store(*end, Ordering::Relaxed);
             }
+        }
+    }
+
+    /// Whether the bytes behind the words begin with these.
+    pub(crate) fn begins_with(&self, bytes: &[u8]) -> bool {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut cells = self.data.iter();
+        let same = words.iter().zip(&mut cells).all(|(word, cell)| cell.load(Ordering::Relaxed).to_le_bytes() == *word);
+        let last = cells.next().map_or([0; 8], |cell| cell.load(Ordering::Relaxed).to_le_bytes());
+        same && words.len() * 8 + rest.len() == bytes.len() && last.starts_with(rest)
+    }
+
+    /// Asks for what a worker reads and writes first of a job whose first block it will look at is this: by the time that it has found
+    /// out which job is open, the memory of the one before, which mostly is the same, is on its way.
+    pub(crate) fn will_claim(&self, block: usize) {
+        prefetch::will_read(std::ptr::from_ref(self.header()).cast(), size_of::<JobHeader>());
+        prefetch::will_read(self.data.as_ptr().cast(), 128);
+        if let Some(word) = self.words.get(block) {
+            prefetch::will_read(std::ptr::from_ref(word).cast(), 8);
         }
     }
 
@@ -270,6 +294,13 @@ impl Arena {
         // Slots are not cleared between jobs: the sequence tells whose this is.
         self.slots(plan).read(block, &mut bytes).is_ok_and(|slot| slot.kind == SlotKind::GivenBack)
             && bytes == sequence.to_le_bytes()
+    }
+}
+
+/// Stores what is not there already: a line that nobody has written stays in the caches of all who read it.
+fn set(cell: &AtomicU64, value: u64) {
+    if cell.load(Ordering::Relaxed) != value {
+        cell.store(value, Ordering::Relaxed);
     }
 }
 

@@ -25,7 +25,19 @@ const LOCATOR_WORDS: usize = 56;
 /// In place of a running block's word: no worker serves in this slot. No word of a job has this value.
 const ABSENT: u64 = u64::MAX;
 
-/// What concerns all. Each field that different processes write has a cache line of its own.
+/// Entries whose first words stand beside the epoch: who sees that it has moved has them at hand.
+const N_NEAR: usize = 3;
+
+/// Which job an entry has.
+#[repr(C)]
+struct JobHead {
+    /// Sequence of the job, or zero. Stored last, checked before and after the rest of the entry is read.
+    sequence: AtomicU64,
+    /// Number of the arena; workers cache mappings under it.
+    arena: AtomicU64,
+}
+
+/// What concerns all. What different processes write is on cache lines of its own.
 #[repr(C, align(64))]
 struct BoardHeader {
     /// Bumped when there may be work.
@@ -34,7 +46,7 @@ struct BoardHeader {
     rescan: AtomicU32,
     /// One bit per open job.
     open: AtomicU64,
-    unused_0: [AtomicU64; 6],
+    near: [JobHead; N_NEAR],
     /// Rung by workers that leave a job; the supervisor's threads wait on it.
     bell: AtomicU32,
     bell_waiters: AtomicU32,
@@ -82,10 +94,8 @@ struct WorkerCells {
 /// Where the arena of an open job is.
 #[repr(C, align(64))]
 struct JobCells {
-    /// Sequence of the job, or zero. Stored last, checked before and after the others are read.
-    sequence: AtomicU64,
-    /// Number of the arena; workers cache mappings under it.
-    arena: AtomicU64,
+    /// Not used in the first [`N_NEAR`] entries.
+    head: JobHead,
     words_capacity: AtomicU64,
     locator_len: AtomicU64,
     locator: [AtomicU64; LOCATOR_WORDS],
@@ -158,6 +168,10 @@ impl Board {
 
     fn job(&self, index: usize) -> &JobCells {
         &self.jobs[index]
+    }
+
+    fn head(&self, index: usize) -> &JobHead {
+        self.header().near.get(index).unwrap_or_else(|| &self.job(index).head)
     }
 
     pub(crate) fn epoch(&self) -> Epoch<'_> {
@@ -251,34 +265,34 @@ impl Board {
         words_capacity: usize,
         locator: impl FnOnce() -> Locator,
     ) {
-        let entry = self.job(index);
+        let (head, entry) = (self.head(index), self.job(index));
         // Most jobs get the arena of the one before, and its place is here already: only the supervisor writes it.
-        if entry.arena.load(Ordering::Relaxed) != job.arena {
+        if head.arena.load(Ordering::Relaxed) != job.arena {
             let bytes = postcard::to_stdvec(&locator()).expect("a locator can be serialised");
             assert!(bytes.len() <= LOCATOR_WORDS * 8, "a locator of {} bytes", bytes.len());
-            entry.arena.store(job.arena, Ordering::Relaxed);
+            head.arena.store(job.arena, Ordering::Relaxed);
             entry.words_capacity.store(words_capacity as u64, Ordering::Relaxed);
             entry.locator_len.store(bytes.len() as u64, Ordering::Relaxed);
             store_bytes(&entry.locator, &bytes);
         }
-        entry.sequence.store(job.sequence, Ordering::Release);
+        head.sequence.store(job.sequence, Ordering::Release);
         self.header().open.fetch_or(1 << index, Ordering::AcqRel);
     }
 
     /// Closes a job's entry. Workers may still look at its arena's words, and will find none to claim.
     pub(crate) fn close(&self, index: usize) {
         self.header().open.fetch_and(!(1 << index), Ordering::AcqRel);
-        self.job(index).sequence.store(0, Ordering::Relaxed);
+        self.head(index).sequence.store(0, Ordering::Relaxed);
         // Release: the next job's fields are not seen before this zero is.
         fence(Ordering::Release);
     }
 
     /// The job of an entry, if it is open.
     pub(crate) fn open_job(&self, index: usize) -> Option<OpenJob> {
-        let entry = self.job(index);
-        let sequence = entry.sequence.load(Ordering::Acquire);
-        let job = OpenJob { sequence, arena: entry.arena.load(Ordering::Acquire) };
-        (sequence != 0 && entry.sequence.load(Ordering::Acquire) == sequence).then_some(job)
+        let head = self.head(index);
+        let sequence = head.sequence.load(Ordering::Acquire);
+        let job = OpenJob { sequence, arena: head.arena.load(Ordering::Acquire) };
+        (sequence != 0 && head.sequence.load(Ordering::Acquire) == sequence).then_some(job)
     }
 
     /// Where the arena of an open job is, and how many words it has; `None` if the entry changed meanwhile.

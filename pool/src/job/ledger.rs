@@ -155,9 +155,16 @@ impl Cursor {
 
     /// The blocks of a worker's region.
     fn region(&self, worker: usize) -> Range<usize> {
-        // u128: the product of two lengths may not fit 64 bits.
-        let bound = |w: usize| (w as u128 * self.n_blocks as u128 / self.n_workers as u128) as usize;
+        let bound = |w: usize| match w.checked_mul(self.n_blocks) {
+            Some(product) => product / self.n_workers,
+            None => (w as u128 * self.n_blocks as u128 / self.n_workers as u128) as usize,
+        };
         bound(worker)..bound(worker + 1)
+    }
+
+    /// The block that is looked at next, if the worker has one left in its own region.
+    pub(crate) fn first(&self) -> usize {
+        self.own.start
     }
 
     /// Moves on to the next block that is free and that `wanted` accepts, without claiming it.

@@ -451,7 +451,7 @@ impl Actor<'_> {
         let told = self.last_error.take().map(|error| {
             let told = error.to_string();
             self.slot.lock().given_up = Some(GivenUp { error, since: Instant::now() });
-            self.core.n_given_up.fetch_add(1, Ordering::Relaxed);
+            self.core.n_given_up.fetch_add(1, Ordering::SeqCst);
             told
         });
         self.core.announce_readiness();

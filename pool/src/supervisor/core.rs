@@ -19,7 +19,7 @@ use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -155,7 +155,7 @@ pub(crate) struct Core {
     /// Set once; nothing is started or accepted any more.
     pub(super) is_closing: AtomicBool,
     /// What the workers' program can do, as its first worker said; `None` until then.
-    abilities: Mutex<Option<Abilities>>,
+    abilities: OnceLock<Abilities>,
     /// Notified when a slot becomes ready or is given up.
     readiness: Condvar,
     readiness_lock: Mutex<()>,
@@ -212,7 +212,7 @@ impl Core {
             aside: Aside::default(),
             kills: Mutex::default(),
             is_closing: AtomicBool::new(false),
-            abilities: Mutex::default(),
+            abilities: OnceLock::new(),
             readiness: Condvar::new(),
             readiness_lock: Mutex::default(),
             n_given_up: AtomicUsize::new(0),
@@ -268,6 +268,10 @@ impl Core {
 
     /// Why no worker will run a block, if that is so.
     pub(super) fn is_broken(&self) -> Option<Error> {
+        // Counted before the slot's thread looks for jobs to cancel, and looked at here after a job is in the table: one sees the other.
+        if self.n_given_up.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
         let mut first = None;
         for slot in &self.slots {
             let worker = slot.lock();
@@ -307,12 +311,11 @@ impl Core {
 
     /// Notes what workers can do; whether it is what the first one could. Jobs in flight count on that.
     pub(super) fn learn_abilities(&self, abilities: Abilities) -> bool {
-        let mut known = self.abilities();
-        *known.get_or_insert_with(|| abilities.clone()) == abilities
+        *self.abilities.get_or_init(|| abilities.clone()) == abilities
     }
 
-    pub(super) fn abilities(&self) -> MutexGuard<'_, Option<Abilities>> {
-        self.abilities.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn abilities(&self) -> Option<&Abilities> {
+        self.abilities.get()
     }
 
     pub(crate) fn stats(&self) -> Stats {

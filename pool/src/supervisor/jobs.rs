@@ -14,6 +14,7 @@ use crate::job::board::{N_JOBS, OpenJob};
 use crate::job::descriptor::TaskId;
 use crate::sys::kill_point;
 use crate::task::{TaskVtable, image_offset, not_in_this_image};
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
@@ -30,7 +31,7 @@ fn wake(waker: Option<Waker>) {
 impl Core {
     /// How workers find a task.
     pub(super) fn task_id(&self, vtable: &'static TaskVtable) -> Result<TaskId> {
-        match &*self.abilities() {
+        match self.abilities() {
             None | Some(Abilities::Everything) => {
                 image_offset(vtable).map(TaskId::Image).ok_or_else(|| not_in_this_image(vtable.name))
             }
@@ -121,7 +122,13 @@ impl Core {
             // Cancelled while it was neither in the queue any more nor open.
             return Err(why.copy());
         }
-        let descriptor = postcard::to_stdvec(&job.descriptor).map_err(|error| {
+        // Most descriptors are small, and need no memory of their own.
+        let mut few = [0; 512];
+        let serialised = match postcard::to_slice(&job.descriptor, &mut few) {
+            Ok(bytes) => Ok(Cow::Borrowed(&*bytes)),
+            Err(_) => postcard::to_stdvec(&job.descriptor).map(Cow::Owned),
+        };
+        let descriptor = serialised.map_err(|error| {
             Error::new(ErrorKind::Serde, format!("{}: the job cannot be described: {error}", job.label))
         })?;
         let mut table = self.table();

@@ -37,6 +37,11 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
+    /// Begins anew, for another job.
+    pub(crate) fn restart(&mut self) {
+        (self.next, self.is_off) = (None, false);
+    }
+
     /// The block whose result was merged last is *done*.
     pub(crate) fn applied(&mut self, block: usize) {
         self.next = Some(block + 1);

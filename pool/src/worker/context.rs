@@ -20,7 +20,11 @@ const AHEAD_BYTES: usize = 2048;
 /// What a worker knows of an open job before it has claimed anything of it.
 pub(super) struct JobEntry {
     pub(super) sequence: u64,
+    /// Number of the arena.
+    pub(super) arena_id: u64,
     pub(super) arena: Rc<Arena>,
+    /// The block that this worker looks at first.
+    pub(super) first: usize,
     /// Blocks of the job, as the arena said at first; a hint, like all that is read before a claim.
     pub(super) n_blocks: usize,
     pub(super) cursor: Cursor,
@@ -31,14 +35,14 @@ pub(super) struct JobEntry {
     /// Read after the first claim.
     pub(super) plan: Option<Plan>,
     /// Made after the first claim.
-    pub(super) context: Option<Result<JobContext, Failure>>,
+    pub(super) context: Option<Result<Box<JobContext>, Failure>>,
     /// That of an earlier job in this place, which is as good if the job is like it.
-    pub(super) earlier: Option<JobContext>,
+    pub(super) earlier: Option<Box<JobContext>>,
 }
 
 impl JobEntry {
     /// What another job in the same place may go on with.
-    pub(super) fn into_context(self) -> Option<JobContext> {
+    pub(super) fn into_context(self) -> Option<Box<JobContext>> {
         self.context.and_then(Result::ok).or(self.earlier)
     }
 }
@@ -62,8 +66,8 @@ pub(super) struct JobContext {
     pub(super) staging_len: usize,
     /// The buffer, from the first block that needs it.
     pub(super) staging: Option<Rc<Attachment>>,
-    /// Where the result of the block in hand goes first. Not within: it is large, and most of it is not used.
-    pub(super) outcome: Box<Outcome>,
+    /// Where the result of the block in hand goes first.
+    pub(super) outcome: Outcome,
     /// How results merge in this worker, and those that have.
     pub(super) folder: Option<Folder>,
     pub(super) fold: Fold,
@@ -121,17 +125,25 @@ impl JobContext {
         arena: &Arena,
         plan: &Plan,
         cache: &mut Cache,
-        earlier: Option<Self>,
-    ) -> Result<Self, Unmade> {
-        let mut described = Vec::new();
-        arena.read_descriptor(plan, &mut described);
-        let like_this =
-            |it: &Self| it.described == described && it.descriptor.grid.n_blocks() == plan.n_blocks;
-        let mut context = match earlier.filter(like_this) {
-            Some(earlier) => Self { fold: Fold::default(), ..earlier },
-            None => Self::described(described, plan.n_blocks, cache)?,
+        earlier: Option<Box<Self>>,
+    ) -> Result<Box<Self>, Unmade> {
+        let is_like = |it: &Self| {
+            it.described.len() == plan.descriptor_len
+                && arena.begins_with(&it.described)
+                && it.descriptor.grid.n_blocks() == plan.n_blocks
         };
-        if !context.descriptor.is_batch {
+        let mut context = match earlier.filter(|earlier| is_like(earlier)) {
+            Some(mut earlier) => {
+                earlier.fold.restart();
+                earlier
+            }
+            None => {
+                let mut described = Vec::new();
+                arena.read_descriptor(plan, &mut described);
+                Box::new(Self::described(described, plan.n_blocks, cache)?)
+            }
+        };
+        if !context.descriptor.is_batch && (plan.arguments_len > 0 || context.descriptor.n_values > 0) {
             context.values.renew(|bytes| arena.read_arguments(plan, None, bytes));
         }
         Ok(context)
@@ -192,7 +204,7 @@ impl JobContext {
             places,
             staging_len: descriptor.staging_len(),
             staging: None,
-            outcome: Box::default(),
+            outcome: Outcome::default(),
             folder: if merges { (vtable.folder)() } else { None },
             fold: Fold::default(),
             described,

@@ -169,7 +169,7 @@ impl InHand<'_> {
         };
         let injected = worker.faults.as_ref().map(|faults| (faults, &site));
         kill_point!("task.running");
-        let outcome = &mut *context.outcome;
+        let outcome = &mut context.outcome;
         let result = run_task(context.vtable, &mut args, outcome, injected);
         if let Some(folder) = context.folder
             && result.is_ok()

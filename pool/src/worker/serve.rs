@@ -215,10 +215,18 @@ impl Worker {
 
     /// What this worker knows of the job in an entry of the board, which is mapped if it was not; `None` if none is open.
     fn enter<'e>(&mut self, index: usize, slot: &'e mut Option<JobEntry>) -> Option<&'e mut JobEntry> {
+        if let Some(entry) = slot.as_ref() {
+            entry.arena.will_claim(entry.first);
+        }
         let job = self.board.open_job(index)?;
         if slot.as_ref().is_none_or(|entry| entry.sequence != job.sequence) {
             kill_point!("job.seen");
-            let arena = match self.cache.arena(&self.board, index, &job) {
+            let same = slot.as_ref().filter(|entry| entry.arena_id == job.arena);
+            let found = match same {
+                Some(entry) => Ok(Some(Rc::clone(&entry.arena))),
+                None => self.cache.arena(&self.board, index, &job),
+            };
+            let arena = match found {
                 Ok(Some(arena)) => arena,
                 // The job ended while this worker looked, and its memory with it.
                 Ok(None) => return None,
@@ -235,6 +243,8 @@ impl Worker {
             let earlier = slot.take().and_then(JobEntry::into_context);
             *slot = Some(JobEntry {
                 sequence: job.sequence,
+                arena_id: job.arena,
+                first: cursor.first(),
                 arena,
                 n_blocks,
                 cursor,

@@ -3,6 +3,7 @@
 use num_complex::Complex;
 
 use super::fused::{Real, fold};
+use super::prefetch::ahead;
 
 /// Smallest and largest element of a slice, and whether it holds a NaN.
 ///
@@ -13,30 +14,47 @@ pub struct Extremes<T> {
 }
 
 const LANES: usize = 32;
+const GROUP: usize = 8 * LANES;
 
 /// Extremes of floats: NaN loses every comparison, and is looked for apart.
 #[inline(always)]
 pub fn of_floats<T: Real>(x: &[T]) -> Extremes<T> {
     let (mut min, mut max) = ([T::INFINITY; LANES], [T::NEG_INFINITY; LANES]);
-    let (vectors, tail) = x.as_chunks::<LANES>();
+    let mut has_nan = false;
+    let (groups, rest) = x.as_chunks::<GROUP>();
+    for group in groups {
+        for v in group.as_chunks::<LANES>().0 {
+            ahead(v);
+            widen(&mut min, &mut max, v);
+        }
+        // A second look, while the group is in the first-level cache.
+        has_nan |= any_nan(group);
+    }
+    let (vectors, tail) = rest.as_chunks::<LANES>();
     for v in vectors {
-        for i in 0..LANES {
-            min[i] = if v[i] < min[i] { v[i] } else { min[i] };
-        }
-        for i in 0..LANES {
-            max[i] = if v[i] > max[i] { v[i] } else { max[i] };
-        }
+        widen(&mut min, &mut max, v);
     }
-    for (i, v) in tail.iter().enumerate() {
-        min[i] = if *v < min[i] { *v } else { min[i] };
-        max[i] = if *v > max[i] { *v } else { max[i] };
+    let mut min = fold(&min, |a, b| if b < a { b } else { a });
+    let mut max = fold(&max, |a, b| if b > a { b } else { a });
+    for v in tail {
+        min = if *v < min { *v } else { min };
+        max = if *v > max { *v } else { max };
     }
-    let min = fold(&min, |a, b| if b < a { b } else { a });
-    let max = fold(&max, |a, b| if b > a { b } else { a });
-    let has_nan = any_nan(x);
+    has_nan |= any_nan(rest);
     // Infinities that no lane replaced: either they stand in the data, or everything is NaN.
     let bounds = (!has_nan || x.iter().any(|v| v.partial_cmp(v).is_some())).then_some((min, max));
     Extremes { bounds: bounds.filter(|_| !x.is_empty()), has_nan }
+}
+
+/// Moves bounds apart, lane by lane, until they hold a vector.
+#[inline(always)]
+fn widen<T: Real>(min: &mut [T; LANES], max: &mut [T; LANES], v: &[T; LANES]) {
+    for i in 0..LANES {
+        min[i] = if v[i] < min[i] { v[i] } else { min[i] };
+    }
+    for i in 0..LANES {
+        max[i] = if v[i] > max[i] { v[i] } else { max[i] };
+    }
 }
 
 /// Whether a slice of floats holds a NaN.

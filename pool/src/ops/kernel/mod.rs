@@ -6,6 +6,8 @@ pub mod columns;
 pub mod extremes;
 /// Sum, spread and extremes in one pass.
 pub mod fused;
+/// Asking for memory ahead of time.
+pub mod prefetch;
 /// Products.
 pub mod product;
 /// Run-time choice of the instruction set.

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::prefetch::ahead;
 use super::sum::{Integer, gather_u64, sum_by};
 use super::twofold::Twofold;
 
@@ -102,10 +103,11 @@ fn shifted_by<T: Copy, const P: usize>(x: &[T], k: [f64; P], f: impl Fn(T) -> f6
         shift[i] = k[i % P];
     }
     let (mut total1, mut total2) = ([0.0; LANES], [0.0; LANES]);
-    for group in x.chunks(GROUP) {
+    let (groups, rest) = x.as_chunks::<GROUP>();
+    for group in groups {
         let (mut d1, mut d2) = ([0.0; LANES], [0.0; LANES]);
-        let (vectors, tail) = group.as_chunks::<LANES>();
-        for v in vectors {
+        for v in group.as_chunks::<LANES>().0 {
+            ahead(v);
             for i in 0..LANES {
                 d1[i] += f(v[i]) - shift[i];
             }
@@ -114,19 +116,36 @@ fn shifted_by<T: Copy, const P: usize>(x: &[T], k: [f64; P], f: impl Fn(T) -> f6
                 d2[i] += d * d;
             }
         }
-        for (i, v) in tail.iter().enumerate() {
-            let d = f(*v) - shift[i];
-            d1[i] += d;
+        add(&mut total1, &d1);
+        add(&mut total2, &d2);
+    }
+    // Apart from the groups: lanes of which one is chosen at run time do not stay in registers.
+    let (mut d1, mut d2) = ([0.0; LANES], [0.0; LANES]);
+    let (vectors, tail) = rest.as_chunks::<LANES>();
+    for v in vectors {
+        for i in 0..LANES {
+            d1[i] += f(v[i]) - shift[i];
+        }
+        for i in 0..LANES {
+            let d = f(v[i]) - shift[i];
             d2[i] += d * d;
         }
-        for i in 0..LANES {
-            total1[i] += d1[i];
-        }
-        for i in 0..LANES {
-            total2[i] += d2[i];
-        }
     }
+    for (i, v) in tail.iter().enumerate() {
+        let d = f(*v) - shift[i];
+        d1[i] += d;
+        d2[i] += d * d;
+    }
+    add(&mut total1, &d1);
+    add(&mut total2, &d2);
     meet(&total1, &total2)
+}
+
+#[inline(always)]
+fn add(total: &mut [f64; LANES], x: &[f64; LANES]) {
+    for i in 0..LANES {
+        total[i] += x[i];
+    }
 }
 
 #[inline(never)]

@@ -4,6 +4,7 @@
 //! rounding errors kept; the lanes meet in a tree. So no element passes through more than 8 plain additions,
 //! and all others are compensated: the error bound is below that of pairwise summation.
 
+use super::prefetch::ahead;
 use super::twofold::{Twofold, two_sum};
 
 /// Lanes of a float sum.
@@ -27,6 +28,7 @@ pub fn sum_by<T: Copy, const P: usize>(x: &[T], f: impl Fn(T) -> f64 + Copy) -> 
     for group in groups {
         let mut acc = [0.0; LANES];
         for v in group.as_chunks::<LANES>().0 {
+            ahead(v);
             for i in 0..LANES {
                 acc[i] += f(v[i]);
             }
@@ -61,6 +63,8 @@ pub fn sum_pairs_by<T: Copy, const P: usize>(
         let (a, a_tail) = a.as_chunks::<LANES>();
         let (b, b_tail) = b.as_chunks::<LANES>();
         for (a, b) in a.iter().zip(b) {
+            ahead(a);
+            ahead(b);
             for i in 0..LANES {
                 acc[i] += f(a[i], b[i]);
             }

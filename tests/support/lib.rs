@@ -22,6 +22,8 @@ mod listener;
 mod memory_group;
 /// Random numbers with a seed.
 mod random;
+/// What became of the rows of a job.
+mod rows;
 /// Ending what hangs.
 mod watchdog;
 
@@ -36,4 +38,5 @@ pub use leftovers::{Run, is_alive, processes_of, wait_until};
 pub use listener::Listener;
 pub use memory_group::MemoryGroup;
 pub use random::Random;
+pub use rows::assert_applied_but;
 pub use watchdog::{Watchdog, watchdog};

@@ -7,8 +7,8 @@
 use ndarray::prelude::*;
 use ndpool::inject::{Fault, Faults, Moment, Rule};
 use ndpool::merge::{Concat, Sum};
-use ndpool::{Backing, Block, ErrorKind, Pool, Stderr, task};
-use ndpool_tests::{Container, Gate, Run, role, watchdog};
+use ndpool::{Backing, Block, ErrorKind, Pool, SharedArray, Stderr, task};
+use ndpool_tests::{Container, Gate, Run, assert_applied_but, role, watchdog};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::File;
 use std::io::Write;
@@ -59,9 +59,7 @@ fn contend(pool: &Pool, len: usize, n_that_fit: usize) {
     assert!(blocks.not_run.is_empty() && blocks.torn.is_empty(), "{blocks:?}");
     let failed = blocks.not_applied();
     assert_eq!(failed.len(), n_blocks - n_that_fit, "as many as fit are applied: {blocks:?}");
-    for (i, &v) in x.view().iter().enumerate() {
-        assert_eq!(v, i64::from(!failed.contains(&i)), "row {i} of {blocks:?}");
-    }
+    assert_applied_but(&failed, x.view(), 1);
 }
 
 #[ndpool::test]
@@ -88,15 +86,47 @@ fn as_many_results_are_kept_as_fit_however_workers_contend() {
     assert_eq!(std::fs::read_dir("/dev/shm").unwrap().count(), 0);
 }
 
+/// Takes most of `/dev/shm` away.
+struct Filler;
+
+impl Filler {
+    const PATH: &str = "/dev/shm/filler";
+
+    fn new() -> Self {
+        std::fs::write(Self::PATH, vec![1_u8; 50 * MIB]).unwrap();
+        Self
+    }
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        std::fs::remove_file(Self::PATH).unwrap();
+    }
+}
+
+/// A pool of two workers, two rows for a job that finds no space, and an array that a job has been over once, for all that jobs
+/// need to be there before the space goes.
+fn short_of_space() -> (Pool, SharedArray<i64, Ix1>, SharedArray<i64, Ix1>, Filler) {
+    let pool = Pool::builder().workers(2).backing(Backing::Named).build().unwrap();
+    let x = pool.zeros::<i64, _>(2).unwrap();
+    let mut other = pool.zeros::<i64, _>(1).unwrap();
+    pool.run(add(&mut other)).unwrap();
+    (pool, x, other, Filler::new())
+}
+
 /// Block 0 gives so many bytes, the others wait at a gate.
-#[task]
-fn first_is_large(block: &Block, gate: &str, len: usize, mut x: ArrayViewMut1<i64>) -> Concat<String> {
-    x += 1;
+fn give_or_wait(block: &Block, gate: &str, len: usize) -> Concat<String> {
     if block.index() > 0 {
         Gate::pass(gate);
         return Concat(vec![String::new()]);
     }
     Concat(vec!["x".repeat(len)])
+}
+
+#[task]
+fn first_is_large(block: &Block, gate: &str, len: usize, mut x: ArrayViewMut1<i64>) -> Concat<String> {
+    x += 1;
+    give_or_wait(block, gate, len)
 }
 
 #[ndpool::test]
@@ -105,30 +135,24 @@ fn a_block_gives_way_until_space_comes_back() {
     if role().is_none() {
         return with_64_mb("a_block_gives_way_until_space_comes_back");
     }
-    let pool = Pool::builder().workers(2).backing(Backing::Named).build().unwrap();
+    let (pool, mut x, mut other, filler) = short_of_space();
     let gate = Gate::new();
-    let mut x = pool.zeros::<i64, _>(2).unwrap();
-    let mut other = pool.zeros::<i64, _>(1).unwrap();
-    // Once, for all that it needs to be there.
-    pool.run(add(&mut other)).unwrap();
-    std::fs::write("/dev/shm/filler", vec![1_u8; 50 * MIB]).unwrap();
     let job = pool.submit(first_is_large(gate.name(), 40 * MIB, &mut x).block_rows(1)).unwrap();
     gate.wait_for(1);
     // The other worker has given its block back, else it could not run this; and takes it again only when it may fit.
     pool.run(add(&mut other)).unwrap();
     pool.run(add(&mut other)).unwrap();
     assert!(!job.is_finished());
-    std::fs::remove_file("/dev/shm/filler").unwrap();
+    drop(filler);
     gate.open();
     let lens: Vec<usize> = job.join().unwrap().0.iter().map(String::len).collect();
     assert_eq!((lens, x.view().to_vec()), (vec![40 * MIB, 0], vec![1, 1]));
     // Alone, with nobody who could give anything back, it fails.
-    std::fs::write("/dev/shm/filler", vec![1_u8; 50 * MIB]).unwrap();
+    let _filler = Filler::new();
     let error = pool.run(first_is_large(gate.name(), 40 * MIB, &mut x).block_rows(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfSpace, "{error}");
     assert_eq!(error.failed_blocks().not_applied(), [0]);
     assert_eq!(x.view().to_vec(), [1, 2]);
-    std::fs::remove_file("/dev/shm/filler").unwrap();
 }
 
 /// As `first_is_large`, with a gate for either block; notes in a file each time that block 0 is run.
@@ -156,12 +180,8 @@ fn a_block_that_gave_way_in_a_cancelled_job_is_not_run_again() {
     if role().is_none() {
         return with_64_mb("a_block_that_gave_way_in_a_cancelled_job_is_not_run_again");
     }
-    let pool = Pool::builder().workers(2).backing(Backing::Named).build().unwrap();
+    let (pool, mut x, mut other, _filler) = short_of_space();
     let (first, second) = (Gate::new(), Gate::new());
-    let mut x = pool.zeros::<i64, _>(2).unwrap();
-    let mut other = pool.zeros::<i64, _>(1).unwrap();
-    pool.run(add(&mut other)).unwrap();
-    std::fs::write("/dev/shm/filler", vec![1_u8; 50 * MIB]).unwrap();
     let gates = (first.name().to_owned(), second.name().to_owned());
     let notes = format!("{}.notes", first.name());
     let job = pool.submit(first_is_large_and_noted(gates, &notes, 40 * MIB, &mut x).block_rows(1)).unwrap();
@@ -180,7 +200,6 @@ fn a_block_that_gave_way_in_a_cancelled_job_is_not_run_again() {
     assert_eq!(x.view().to_vec(), [0, 1]);
     assert_eq!(std::fs::read_to_string(&notes).unwrap(), ".", "block 0 was run once");
     std::fs::remove_file(notes).unwrap();
-    std::fs::remove_file("/dev/shm/filler").unwrap();
 }
 
 /// As `first_is_large`, into rows that are written in place.
@@ -192,11 +211,7 @@ fn first_is_large_written(
     #[out] mut x: ArrayViewMut1<i64>,
 ) -> Concat<String> {
     x.fill(1);
-    if block.index() > 0 {
-        Gate::pass(gate);
-        return Concat(vec![String::new()]);
-    }
-    Concat(vec!["x".repeat(len)])
+    give_or_wait(block, gate, len)
 }
 
 #[ndpool::test]
@@ -205,12 +220,8 @@ fn an_output_whose_block_gave_way_and_was_cancelled_is_torn() {
     if role().is_none() {
         return with_64_mb("an_output_whose_block_gave_way_and_was_cancelled_is_torn");
     }
-    let pool = Pool::builder().workers(2).backing(Backing::Named).build().unwrap();
+    let (pool, mut x, mut other, _filler) = short_of_space();
     let gate = Gate::new();
-    let mut x = pool.zeros::<i64, _>(2).unwrap();
-    let mut other = pool.zeros::<i64, _>(1).unwrap();
-    pool.run(add(&mut other)).unwrap();
-    std::fs::write("/dev/shm/filler", vec![1_u8; 50 * MIB]).unwrap();
     let job = pool.submit(first_is_large_written(gate.name(), 40 * MIB, &mut x).block_rows(1)).unwrap();
     gate.wait_for(1);
     pool.run(add(&mut other)).unwrap();
@@ -228,7 +239,6 @@ fn an_output_whose_block_gave_way_and_was_cancelled_is_torn() {
     );
     assert!(blocks.not_run.is_empty() && blocks.failed.is_empty(), "{blocks:?}");
     assert_eq!(x.view().to_vec(), [1, 1]);
-    std::fs::remove_file("/dev/shm/filler").unwrap();
 }
 
 #[ndpool::test]

@@ -8,90 +8,7 @@
 use ndarray::prelude::*;
 use ndpool::merge::Sum;
 use ndpool::{Block, Error, ErrorKind, Pool, Stderr, WorkerExit, task};
-use ndpool_tests::{Run, watchdog};
-use serde::{Deserialize, Serialize};
-use std::hint::black_box;
-
-/// How a task ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum End {
-    Well,
-    Segfault,
-    Abort,
-    StackOverflow,
-    Exit(i32),
-    DoublePanic,
-    Panic,
-    PanicWithNumber,
-    Signal(i32),
-    /// A page of a mapped file that somebody has cut off.
-    Bus,
-    /// A payload that panics when it is dropped.
-    PanicWithGrudge,
-}
-
-impl End {
-    fn happen(self) {
-        match self {
-            Self::Well => {}
-            Self::Segfault => {
-                // SAFETY: there is none: this is the native code with a bug that a pool is for. The process dies here.
-                unsafe { libc::memset(black_box(std::ptr::null_mut()), 1, 1) };
-            }
-            Self::Abort => std::process::abort(),
-            Self::StackOverflow => {
-                black_box(overflow(0));
-            }
-            Self::Exit(code) => std::process::exit(code),
-            Self::DoublePanic => {
-                struct PanicsToo;
-                impl Drop for PanicsToo {
-                    fn drop(&mut self) {
-                        panic!("the second panic");
-                    }
-                }
-                let _guard = PanicsToo;
-                panic!("the first panic");
-            }
-            Self::Panic => panic!("the answer is {}", 42),
-            Self::PanicWithNumber => std::panic::panic_any(17_u8),
-            Self::PanicWithGrudge => {
-                struct Grudge;
-                impl Drop for Grudge {
-                    fn drop(&mut self) {
-                        panic!("not even dropped in peace");
-                    }
-                }
-                std::panic::panic_any(Grudge);
-            }
-            Self::Bus => touch_what_was_cut_off(),
-            Self::Signal(number) => {
-                nix::sys::signal::raise(number.try_into().unwrap()).unwrap();
-            }
-        }
-    }
-}
-
-fn touch_what_was_cut_off() {
-    let path = std::env::temp_dir().join(format!("ndpool-cut.{}", std::process::id()));
-    let file =
-        std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
-    std::fs::remove_file(path).unwrap();
-    file.set_len(8192).unwrap();
-    let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
-    // SAFETY: a new mapping, wherever there is room.
-    let start = unsafe { libc::mmap(std::ptr::null_mut(), 8192, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
-    assert_ne!(start, libc::MAP_FAILED);
-    file.set_len(0).unwrap();
-    // SAFETY: there is none: the page is gone, and the process dies here.
-    black_box(unsafe { start.cast::<u8>().read_volatile() });
-}
-
-#[expect(unconditional_recursion, reason = "to overflow the stack")]
-fn overflow(depth: u64) -> u64 {
-    let room = black_box([depth; 512]);
-    overflow(depth + 1) + room[7]
-}
+use ndpool_tests::{End, Run, assert_applied_but, watchdog};
 
 /// Adds one, but for blocks that end as they are told.
 #[task]
@@ -167,9 +84,7 @@ fn staged_failure(pool: &Pool, end: End, attempts: u32) -> Error {
     );
     assert!(blocks.torn.is_empty() && blocks.not_run.is_empty(), "{end:?}: {blocks:?}");
     assert_eq!(blocks.not_applied(), [3, 4, 8]);
-    for (i, &v) in x.view().iter().enumerate() {
-        assert_eq!(v, i64::from(![3, 4, 8].contains(&(i / 2))), "{end:?}, row {i}");
-    }
+    assert_applied_but(&[3, 4, 8], x.view(), 2);
     assert!(error.to_string().contains("block 3"), "{end:?}: the lowest block is reported: {error}");
     // The pool works on.
     pool.run(staged(&[], &mut x).block_rows(2)).unwrap();
@@ -182,13 +97,13 @@ fn deaths_by_the_tasks_own_doing() {
     let _watchdog = watchdog();
     let pool = pool();
     for (end, name) in [
-        (End::Segfault, "SIGSEGV"),
+        (End::NullPointer, "SIGSEGV"),
         (End::Abort, "SIGABRT"),
         (End::StackOverflow, "SIGABRT"),
         (End::DoublePanic, "SIGABRT"),
-        (End::Bus, "SIGBUS"),
-        (End::Signal(libc::SIGFPE), "SIGFPE"),
-        (End::Signal(libc::SIGILL), "SIGILL"),
+        (End::CutFile, "SIGBUS"),
+        (End::Raise(libc::SIGFPE), "SIGFPE"),
+        (End::Raise(libc::SIGILL), "SIGILL"),
     ] {
         let error = staged_failure(&pool, end, 2);
         assert_eq!(error.kind(), ErrorKind::WorkerLost, "{end:?}");
@@ -218,7 +133,7 @@ fn what_the_worker_said_last_is_in_the_error() {
     assert!(error.to_string().contains("stack overflow"), "stderr of the worker: {error}");
     let error = pool.run(alone(End::DoublePanic)).unwrap_err().to_string();
     assert!(error.contains("the second panic") || error.contains("the first panic"), "{error}");
-    assert!(error.contains("worker_deaths_are_reported.rs"), "the place of the panic: {error}");
+    assert!(error.contains("tests/support/end.rs:"), "the place of the panic: {error}");
     // A panic that the worker survived has nothing to do with its death in a later block.
     let pool = Pool::builder().workers(1).stderr(Stderr::Keep).build().unwrap();
     pool.run(alone(End::Panic)).unwrap_err();
@@ -236,7 +151,7 @@ fn panics_are_told_with_text_place_and_backtrace_and_the_worker_lives() {
     let error = staged_failure(&pool, End::Panic, 3);
     assert_eq!((error.kind(), error.worker_exit()), (ErrorKind::Panic, None));
     let text = error.to_string();
-    assert!(text.contains("panicked at tests/worker_deaths_are_reported.rs:"), "{text}");
+    assert!(text.contains("panicked at tests/support/end.rs:"), "{text}");
     assert!(text.contains("the answer is 42"), "{text}");
     assert!(text.contains("backtrace") && text.contains("happen"), "{text}");
     let error = pool.run(alone(End::PanicWithNumber)).unwrap_err();
@@ -284,7 +199,7 @@ fn an_output_block_that_fails_half_way_is_torn() {
 fn a_block_that_kills_its_first_worker_succeeds_with_the_second() {
     let _watchdog = watchdog();
     let pool = pool();
-    for end in [End::Segfault, End::Abort, End::Exit(0), End::Signal(libc::SIGKILL)] {
+    for end in [End::NullPointer, End::Abort, End::Exit(0), End::Raise(libc::SIGKILL)] {
         let mut x = pool.zeros::<i64, _>(32).unwrap();
         let attempts = pool.run(once(end, true, &mut x).block_rows(4)).unwrap();
         assert_eq!(attempts.0, 4, "{end:?}: one more for each odd block");

@@ -74,12 +74,12 @@ mod tests {
 
     #[test]
     fn test_keeps_its_attributes_and_knows_its_path() {
-        let item = quote! { #[should_panic(expected = "x")] #[ignore] fn t() { work() } };
+        let item = quote! { #[should_panic(expected = "x")] #[cfg(unix)] fn t() { work() } };
         let expanded = expand_test(quote!(crate = pool), item).unwrap();
         let wanted = quote! {
             #[::core::prelude::v1::test]
             #[should_panic(expected = "x")]
-            #[ignore]
+            #[cfg(unix)]
             fn t() {
                 pool::__private::init_in_test(::core::concat!(::core::module_path!(), "::", "t"));
                 work()

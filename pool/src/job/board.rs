@@ -199,6 +199,11 @@ impl Board {
 
     /// Wakes up to `n` parked workers, the one that went idle last first; returns how many.
     pub(crate) fn wake(&self, n: usize) -> usize {
+        self.wake_while(n, || true)
+    }
+
+    /// As [`Board::wake`], and goes on after each only if more are `wanted`.
+    fn wake_while(&self, n: usize, mut wanted: impl FnMut() -> bool) -> usize {
         let mut n_woken = 0;
         while n_woken < n {
             let latest = (0..self.n_workers())
@@ -207,6 +212,9 @@ impl Board {
             let Some(slot) = latest else { break };
             if self.bed(slot).wake() {
                 n_woken += 1;
+                if !wanted() {
+                    break;
+                }
             }
         }
         n_woken
@@ -225,16 +233,23 @@ impl Board {
 
     /// Tells workers of work for `n` of them: bumps the epoch and wakes those that are parked beyond the ones
     /// that are looking anyway.
+    ///
+    /// A wake-up takes this thread longer than a worker takes for many small blocks. So it wakes no more once a worker has left a
+    /// job, which it does when it finds nothing more to claim. If that was another job, those that were woken bring the others.
     pub(crate) fn announce(&self, n: usize) {
+        let rung = || self.header().bell.load(Ordering::Relaxed);
+        let seen = rung();
         self.epoch().bump();
-        let n_parked = (0..self.n_workers()).filter(|&slot| self.bed(slot).is_parked()).count();
-        if n_parked > 0 {
-            // Workers that are neither parked nor running a block are looking for work now.
-            let n_looking = (0..self.n_workers())
-                .filter(|&slot| !self.bed(slot).is_parked() && self.running(slot) == 0)
-                .count();
-            self.wake(n.saturating_sub(n_looking).min(n_parked));
+        let (mut n_parked, mut n_looking) = (0, 0);
+        for slot in 0..self.n_workers() {
+            if self.bed(slot).is_parked() {
+                n_parked += 1;
+            } else if self.running(slot) == 0 {
+                // Neither parked nor running a block: it looks for work now.
+                n_looking += 1;
+            }
         }
+        self.wake_while(n.saturating_sub(n_looking).min(n_parked), || rung() == seen);
     }
 
     /// Bits of the job entries that are open.
@@ -445,5 +460,62 @@ impl Board {
         cells.signal.store(0, Ordering::Relaxed);
         cells.farewell.store(0, Ordering::Relaxed);
         self.bed(slot).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::{Backing, Run, Segment};
+    use std::sync::Arc;
+
+    const N_WORKERS: usize = 5;
+
+    /// A board whose workers sleep; the later in this list, the longer ago they went idle. With the owner of its memory.
+    fn asleep(latest_first: [usize; N_WORKERS]) -> (Board, Arc<Segment>) {
+        let run = Run::create(Backing::Memfd).unwrap();
+        let segment = Segment::raw(&run, Board::len_bytes(N_WORKERS)).unwrap();
+        let board = Board::new(segment.map_fresh().unwrap(), segment.data_offset(), N_WORKERS);
+        for (age, slot) in latest_first.into_iter().enumerate() {
+            board.set_idle_since(slot, 1_000 - age as u64);
+            board.bed(slot).0.store(1, Ordering::SeqCst);
+        }
+        (board, segment)
+    }
+
+    fn awake(board: &Board) -> Vec<usize> {
+        (0..N_WORKERS).filter(|&slot| !board.bed(slot).is_parked()).collect()
+    }
+
+    #[test]
+    fn as_many_are_woken_as_are_wanted_and_the_latest_first() {
+        let (board, _segment) = asleep([3, 0, 4, 1, 2]);
+        assert_eq!((board.wake(0), awake(&board)), (0, vec![]));
+        assert_eq!((board.wake(2), awake(&board)), (2, vec![0, 3]));
+        // One, however few are wanted after it.
+        assert_eq!((board.wake_while(3, || false), awake(&board)), (1, vec![0, 3, 4]));
+        let mut n_asked = 0;
+        let wanted = || {
+            n_asked += 1;
+            n_asked < 2
+        };
+        assert_eq!((board.wake_while(9, wanted), awake(&board)), (2, vec![0, 1, 2, 3, 4]));
+        assert_eq!(board.wake(1), 0);
+    }
+
+    #[test]
+    fn workers_that_look_are_not_woken_for_and_those_that_run_are() {
+        let (board, _segment) = asleep([0, 1, 2, 3, 4]);
+        board.bed(3).clear();
+        board.bed(4).clear();
+        board.set_running(4, 7);
+        // Worker 3 looks.
+        board.announce(3);
+        assert_eq!(awake(&board), [0, 1, 3, 4]);
+        // A bell that rang before says nothing of this job.
+        board.bell().ring();
+        let epoch = board.epoch().now();
+        board.announce(9);
+        assert_eq!((awake(&board), board.epoch().now()), (vec![0, 1, 2, 3, 4], epoch + 1));
     }
 }

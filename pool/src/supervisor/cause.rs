@@ -26,6 +26,25 @@ pub(super) struct Facts<'f> {
     pub(super) memory: &'f [String],
 }
 
+#[cfg(test)]
+impl<'f> Facts<'f> {
+    /// Of the end of a worker that ran its first task, with nothing else found.
+    pub(super) fn of_nothing_but(exit: &'f WorkerExit) -> Self {
+        Self {
+            exit,
+            pid: None,
+            failed_start: None,
+            signal: None,
+            farewell: None,
+            is_in_task: true,
+            n_begun: 1,
+            last_words: "",
+            stderr: &[],
+            memory: &[],
+        }
+    }
+}
+
 impl Facts<'_> {
     /// Why the worker said that it ends.
     fn own_words(&self) -> String {
@@ -262,21 +281,6 @@ mod tests {
         SignalNote { number, code, address: 0, stack: 0, sender_pid, sender_uid: 5, sender_name: [0; 2] }
     }
 
-    fn facts(exit: &WorkerExit) -> Facts<'_> {
-        Facts {
-            exit,
-            pid: Some(PID),
-            failed_start: None,
-            signal: None,
-            farewell: None,
-            is_in_task: true,
-            n_begun: 1,
-            last_words: "",
-            stderr: &[],
-            memory: &[],
-        }
-    }
-
     fn signal(number: i32) -> WorkerExit {
         WorkerExit::Signal { number, core_dumped: false }
     }
@@ -287,7 +291,7 @@ mod tests {
         let overflow = ["thread 'main' has overflowed its stack".to_owned()];
         let killed = |pid| Cause::Killed { by: Some(Sender { pid, uid: 5, name: None }) };
         let check = |exit: WorkerExit, change: &dyn Fn(&mut Facts<'_>), expected: Cause| {
-            let mut facts = facts(&exit);
+            let mut facts = Facts { pid: Some(PID), ..Facts::of_nothing_but(&exit) };
             change(&mut facts);
             let (cause, evidence) = diagnose(&facts);
             assert_eq!(cause, expected, "{facts:?}");

@@ -220,31 +220,24 @@ impl Model for Directories {
     }
 
     fn steps(&self, state: &State, add: &mut dyn FnMut(&'static str, State)) {
-        let mut n_steps = 0;
-        let mut count = |what, next| {
-            n_steps += 1;
-            add(what, next);
-        };
-        self.run(state, &mut count);
-        if let Some((what, mut s, next)) = self.reaper(state, state.home, Who::Home) {
-            s.home = next;
-            count(what, s);
+        self.run(state, add);
+        if let Some((what, s, home)) = self.reaper(state, state.home, Who::Home) {
+            add(what, State { home, ..s });
             let mut s = State { home: Reaper::Over, ..*state };
             s.disk.close(Who::Home);
-            count("a reaper dies", s);
+            add("a reaper dies", s);
         }
-        if let Some((what, mut s, next)) = self.reaper(state, state.there, Who::There) {
-            s.there = next;
-            count(what, s);
+        if let Some((what, s, there)) = self.reaper(state, state.there, Who::There) {
+            add(what, State { there, ..s });
             let mut s = State { there: Reaper::Over, ..*state };
             s.disk.close(Who::There);
-            count("a reaper dies", s);
+            add("a reaper dies", s);
         }
-        if n_steps == 0
-            && let Some((what, mut s, next)) = self.reaper(state, state.last, Who::Last)
-        {
-            s.last = next;
-            add(what, s);
+    }
+
+    fn last_steps(&self, state: &State, add: &mut dyn FnMut(&'static str, State)) {
+        if let Some((what, s, last)) = self.reaper(state, state.last, Who::Last) {
+            add(what, State { last, ..s });
         }
     }
 

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Debug;
@@ -16,6 +17,11 @@ pub trait Model {
 
     /// What can happen next, and what the state is then.
     fn steps(&self, state: &Self::State, add: &mut dyn FnMut(&'static str, Self::State));
+
+    /// What can happen once nothing else can: the steps of whoever comes last. Nobody's by default.
+    fn last_steps(&self, state: &Self::State, add: &mut dyn FnMut(&'static str, Self::State)) {
+        let _ = (state, add);
+    }
 
     /// What must hold in every state.
     ///
@@ -56,14 +62,19 @@ pub fn explore<M: Model>(model: &M) -> Result<Explored, String> {
     while let Some((state, ..)) = states.get(explored.n_states).cloned() {
         let here = explored.n_states;
         explored.n_states += 1;
-        let mut n_here = 0;
-        model.steps(&state, &mut |what, next| {
-            n_here += 1;
+        let n_here = Cell::new(0);
+        let mut add = |what, next: M::State| {
+            n_here.set(n_here.get() + 1);
             if let Entry::Vacant(new) = reached.entry(next.clone()) {
                 new.insert(states.len());
                 states.push((next, here, what));
             }
-        });
+        };
+        model.steps(&state, &mut add);
+        if n_here.get() == 0 {
+            model.last_steps(&state, &mut add);
+        }
+        let n_here = n_here.get();
         explored.n_steps += n_here;
         explored.n_ends += usize::from(n_here == 0);
         let verdict =

@@ -461,20 +461,15 @@ impl Model for Reaping {
     }
 
     fn steps(&self, state: &State, add: &mut dyn FnMut(&'static str, State)) {
-        let mut n_steps = 0;
-        let mut count = |what, next| {
-            n_steps += 1;
-            add(what, next);
-        };
-        self.run(state, &mut count);
-        self.child(state, &mut count);
-        self.reapers(state, &mut count);
-        Self::lister(state, &mut count);
-        if n_steps == 0
-            && let Some((what, mut s, next)) = self.reaper(state, state.last, Opener::Reaper(2))
-        {
-            s.last = next;
-            add(what, s);
+        self.run(state, add);
+        self.child(state, add);
+        self.reapers(state, add);
+        Self::lister(state, add);
+    }
+
+    fn last_steps(&self, state: &State, add: &mut dyn FnMut(&'static str, State)) {
+        if let Some((what, s, last)) = self.reaper(state, state.last, Opener::Reaper(2)) {
+            add(what, State { last, ..s });
         }
     }
 

@@ -1,6 +1,13 @@
+/// What was seen of blocks, and what it must come to.
+mod observer;
+/// A worker's process and its steps in a block.
+mod worker;
+
+use self::observer::{Seen, Totals};
+use self::worker::{Process, Step};
 use super::Random;
-use crate::error::{Cause, WorkerExit};
-use crate::job::ledger::{Cursor, Ledger};
+use crate::error::WorkerExit;
+use crate::job::ledger::Ledger;
 use crate::job::word::{BlockWord, State};
 use crate::supervisor::cause::{Facts, diagnose};
 use crate::supervisor::lifecycle::{Action, Event, Lifecycle};
@@ -41,64 +48,12 @@ enum Temper {
     Hangs,
 }
 
-/// Where a worker is in a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    CopyIn(usize),
-    Begin,
-    Run(usize),
-    Return,
-    Store,
-    Stage,
-    WriteBack(usize),
-    Commit,
-    /// Found its word condemned.
-    AwaitKill,
-}
-
-#[derive(Debug)]
-struct Process {
-    is_ready: bool,
-    n_begun: u64,
-    must_retire: bool,
-    cursor: Option<(u32, Cursor)>,
-    held: Option<(usize, BlockWord, Step)>,
-    /// The `running` cell.
-    running: u64,
-    /// How it ended, before the supervisor knows.
-    ended: Option<WorkerExit>,
-    killed_for: Option<WorkerExit>,
-}
-
 struct Slot {
     life: Lifecycle,
     action: Action,
     process: Option<Process>,
     staging: [u64; N_ROWS],
     is_given_up: bool,
-}
-
-/// What happened to a block, as an all-seeing observer counts it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Seen {
-    n_applied: u32,
-    charged: u32,
-    external: u32,
-    past_deadline: bool,
-    has_erred: bool,
-    has_begun: bool,
-}
-
-/// What was counted over many worlds.
-#[derive(Debug, Default, Clone, Copy)]
-struct Totals {
-    jobs: usize,
-    blocks: usize,
-    done: usize,
-    failed: usize,
-    not_run: usize,
-    deaths: usize,
-    given_up: usize,
 }
 
 /// A pool without processes: slots, one open job at a time, its words and rows.
@@ -267,16 +222,7 @@ impl World {
                 None if self.doomed == Some(index) && self.totals.jobs > 0 => Event::Failed,
                 None if is_rough && self.random.once_in(self.failing_starts) => Event::Failed,
                 None => {
-                    slot.process = Some(Process {
-                        is_ready: false,
-                        n_begun: 0,
-                        must_retire: false,
-                        cursor: None,
-                        held: None,
-                        running: u64::MAX,
-                        ended: None,
-                        killed_for: None,
-                    });
+                    slot.process = Some(Process::new());
                     return;
                 }
                 Some(_) if self.is_closing => Event::ShutDown,
@@ -352,6 +298,7 @@ impl World {
         let exit = process.killed_for.or(process.ended).expect("it has ended");
         let ledger = Ledger::new(&self.words[..self.tempers.len()], self.sequence);
         let (seen, rows, staging) = (&mut self.seen, &mut self.rows, self.slots[index].staging);
+        let (cause, _) = diagnose(&Facts::of_nothing_but(&exit));
         let mut n_freed = 0;
         ledger.sweep(index, |block, word| {
             let truth = process.held.filter(|&(held, ..)| held == block).expect("only what it held is swept");
@@ -371,7 +318,7 @@ impl World {
                 seen[block].external += 1;
             }
             seen[block].past_deadline |= exit == WorkerExit::PastDeadline;
-            let next = judge(word, &cause_of(&exit), had_begun, ATTEMPTS);
+            let next = judge(word, &cause, had_begun, ATTEMPTS);
             n_freed += usize::from(next.state() == State::Free);
             next
         });
@@ -380,115 +327,6 @@ impl World {
         }
         self.rescan += u32::from(n_freed > 0);
         exit
-    }
-
-    /// One step of a worker, as `Worker::take_block` and `execute` have them.
-    fn worker_moves(&mut self, index: usize) {
-        let (n_slots, n_blocks, mode, rescan) =
-            (self.slots.len(), self.tempers.len(), self.mode, self.rescan);
-        let ledger = Ledger::new(&self.words[..n_blocks], self.sequence);
-        let Slot { process, staging, .. } = &mut self.slots[index];
-        let Some(process) = process.as_mut().filter(|process| process.is_ready && process.ended.is_none())
-        else {
-            return;
-        };
-        let Some((block, word, step)) = process.held else {
-            if process.must_retire || self.is_closing {
-                process.ended = Some(WorkerExit::Code(0));
-                return;
-            }
-            let fresh_cursor = || (rescan, Cursor::new(index, n_slots, n_blocks));
-            let (known, cursor) = process.cursor.get_or_insert_with(fresh_cursor);
-            if *known != rescan {
-                (*known, *cursor) = fresh_cursor();
-            }
-            let is_fresh = process.n_begun == 0;
-            let charged =
-                if is_fresh { cursor.clone().claim(&ledger, index, |word| word.charged() > 0) } else { None };
-            let claimed =
-                charged.or_else(|| cursor.claim(&ledger, index, |word| is_fresh || word.charged() == 0));
-            if let Some((block, word)) = claimed {
-                assert!(
-                    is_fresh || self.seen[block].charged == 0,
-                    "a charged block on a worker that is not fresh"
-                );
-                process.n_begun += 1;
-                process.held = Some((block, word, Step::CopyIn(0)));
-            }
-            return;
-        };
-        let next = match step {
-            Step::CopyIn(row) => {
-                if mode == Rows::Staged {
-                    staging[row] = self.rows[block][row];
-                }
-                if row + 1 < N_ROWS { Step::CopyIn(row + 1) } else { Step::Begin }
-            }
-            Step::Begin => {
-                process.running = word.bits();
-                self.seen[block].has_begun = true;
-                Step::Run(0)
-            }
-            Step::Run(row) => {
-                match mode {
-                    Rows::Staged => staging[row] += 1,
-                    Rows::Out => self.rows[block][row] = out_of(block),
-                }
-                let dies = match self.tempers[block] {
-                    Temper::Poison => true,
-                    Temper::KillsSome(n) => self.seen[block].charged < n,
-                    Temper::Hangs if row + 1 == N_ROWS => return,
-                    _ => false,
-                };
-                if dies {
-                    return self.die(index, signal(Signal::SIGSEGV));
-                }
-                if row + 1 < N_ROWS { Step::Run(row + 1) } else { Step::Return }
-            }
-            Step::Return => {
-                process.running = 0;
-                Step::Store
-            }
-            Step::Store if self.tempers[block] == Temper::Errs => {
-                self.results[block] = Some(u64::MAX);
-                match ledger.advance(block, word, word.with_state(State::Failed)) {
-                    Ok(()) => {
-                        self.seen[block].has_erred = true;
-                        process.held = None;
-                        return;
-                    }
-                    Err(_) => Step::AwaitKill,
-                }
-            }
-            Step::Store => {
-                self.results[block] = Some(result_of(block));
-                if mode == Rows::Staged { Step::Stage } else { Step::Commit }
-            }
-            Step::Stage => {
-                let staged = word.with_state(State::Staged);
-                match ledger.advance(block, word, staged) {
-                    Ok(()) => {
-                        process.held = Some((block, staged, Step::WriteBack(0)));
-                        return;
-                    }
-                    Err(_) => Step::AwaitKill,
-                }
-            }
-            Step::WriteBack(row) => {
-                self.rows[block][row] = staging[row];
-                if row + 1 < N_ROWS { Step::WriteBack(row + 1) } else { Step::Commit }
-            }
-            Step::Commit => match ledger.advance(block, word, word.with_state(State::Done)) {
-                Ok(()) => {
-                    self.seen[block].n_applied += 1;
-                    process.held = None;
-                    return;
-                }
-                Err(_) => Step::AwaitKill,
-            },
-            Step::AwaitKill => return,
-        };
-        process.held = Some((block, word, next));
     }
 
     /// As `monitor::enforce`.
@@ -577,49 +415,6 @@ impl World {
         (0..self.n_blocks()).map(|block| self.ledger().load(block)).collect()
     }
 
-    fn judge_job(&mut self) {
-        self.totals.jobs += 1;
-        let must_be_done = !self.is_cancelled;
-        for (block, word) in self.words_now().into_iter().enumerate() {
-            let seen = self.seen[block];
-            let what = format!("block {block}, {word:?}, {:?}, {seen:?}", self.tempers[block]);
-            self.totals.blocks += 1;
-            let untouched = self.rows[block] == [0; N_ROWS];
-            assert_eq!((word.charged(), word.external()), (seen.charged, seen.external), "{what}");
-            match word.state() {
-                State::Done => {
-                    self.totals.done += 1;
-                    assert_eq!(seen.n_applied, 1, "{what}");
-                    let expected = if self.mode == Rows::Staged { 1 } else { out_of(block) };
-                    assert_eq!(self.rows[block], [expected; N_ROWS], "{what}");
-                    assert_eq!(self.results[block], Some(result_of(block)), "{what}");
-                    assert!(
-                        !matches!(self.tempers[block], Temper::Poison | Temper::Errs | Temper::Hangs),
-                        "{what}"
-                    );
-                }
-                State::Failed => {
-                    self.totals.failed += 1;
-                }
-                State::Cancelled => {
-                    self.totals.not_run += 1;
-                    assert!(!must_be_done, "{what}");
-                }
-                _ => panic!("not the end: {what}"),
-            }
-            assert!(seen.charged <= ATTEMPTS && seen.external <= EXTERNAL, "{what}");
-            let is_used_up = seen.charged == ATTEMPTS || seen.external == EXTERNAL;
-            let must_fail = is_used_up || seen.has_erred || seen.past_deadline;
-            assert_eq!(word.state() == State::Failed, must_fail, "{what}");
-            if word.state() != State::Done {
-                assert_eq!(seen.n_applied, 0, "{what}");
-                // Torn is only what is declared to be, and begun.
-                assert!(untouched || (self.mode == Rows::Out && seen.has_begun), "{what}");
-            }
-        }
-    }
-
-    /// Shuts the pool down: every slot ends, without a process.
     fn shut_down(&mut self) {
         self.is_closing = true;
         self.cancel();
@@ -638,23 +433,6 @@ impl World {
         }
         assert_eq!(self.ledger().first_unfinished(0), self.n_blocks(), "a block is held by nobody");
     }
-}
-
-/// What the record of such an end says, with nothing else found.
-fn cause_of(exit: &WorkerExit) -> Cause {
-    let facts = Facts {
-        exit,
-        pid: None,
-        failed_start: None,
-        signal: None,
-        farewell: None,
-        is_in_task: true,
-        n_begun: 1,
-        last_words: "",
-        stderr: &[],
-        memory: &[],
-    };
-    diagnose(&facts).0
 }
 
 fn signal(signal: Signal) -> WorkerExit {
@@ -694,13 +472,7 @@ fn every_block_is_applied_once_or_told_of_in_any_order_of_events() {
             eprintln!("in the world of seed {seed}");
             std::panic::resume_unwind(panic)
         });
-        all.jobs += totals.jobs;
-        all.blocks += totals.blocks;
-        all.done += totals.done;
-        all.failed += totals.failed;
-        all.not_run += totals.not_run;
-        all.deaths += totals.deaths;
-        all.given_up += totals.given_up;
+        all.add(totals);
     }
     println!("{n_worlds} worlds: {all:?}");
     // Chance has been everywhere.

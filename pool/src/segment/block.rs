@@ -22,11 +22,12 @@ use super::storage::Storage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicUsize, Ordering};
+use crate::sys::stream::STREAM_FROM_BYTES;
 use crate::sys::view::checked_len_bytes;
 use crate::sys::{kill_point, shm};
 
-/// Recycled memory is zeroed by several threads from this size on, in pieces of it.
-const ZERO_BYTES: usize = 4 << 20;
+/// What is written at a time when an array is filled.
+pub(crate) const PIECE_BYTES: usize = 1 << 20;
 
 /// What the data of a new array are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(crate) struct Segment {
     data_len: AtomicUsize,
     /// Bytes that the run counts as in use for it.
     charged: usize,
+    /// Whether its memory was another's before, so that its pages are there and can be written through the mapping.
+    was_used: bool,
     leases: Leases,
 }
 
@@ -85,6 +88,7 @@ impl Segment {
             charged: storage.file_len(),
             storage: Some(storage),
             data_len: AtomicUsize::new(data_len),
+            was_used,
             leases: Leases::default(),
         };
         if was_used && fill == Fill::Zero {
@@ -95,15 +99,57 @@ impl Segment {
     }
 
     fn zero(&self) -> Result<()> {
+        self.write_mapped(|mapping, range| mapping.zero(range))
+    }
+
+    /// Writes all of the data; `bytes_of` has the bytes of a piece of them, of [`PIECE_BYTES`] or what is left.
+    ///
+    /// Fresh pages are written by `pwrite`, half the cost of faulting them in, by one thread: the kernel lets one at a time into a
+    /// file. Pages that were used before are mapped already, or soon: they are written by several threads, past the cache if
+    /// they are many. Of 100 MB the first takes 34 ms, the second 4.6.
+    ///
+    /// # Panics
+    ///
+    /// If `bytes_of` gives another number of bytes than it was asked for.
+    pub(crate) fn fill<'b>(&self, bytes_of: impl Fn(Range<usize>) -> &'b [u8] + Sync) -> Result<()> {
+        let len = self.data_len();
+        if !self.was_used {
+            let mut pieces = (0..len).step_by(PIECE_BYTES);
+            return pieces.try_for_each(|start| {
+                let range = start..len.min(start + PIECE_BYTES);
+                self.write_at(start, bytes_of(range))
+            });
+        }
+        let is_large = len >= STREAM_FROM_BYTES;
+        self.write_mapped(|mapping, range| {
+            let bytes = bytes_of(range.start - PAGE_BYTES..range.end - PAGE_BYTES);
+            assert_eq!(bytes.len(), range.len(), "of {range:?}");
+            if is_large {
+                mapping.stream_bytes(range.start, bytes);
+            } else {
+                mapping.write_bytes(range.start, bytes);
+            }
+        })
+    }
+
+    /// Calls `write` for pieces of the mapping that together are the data, on several threads if they are many.
+    fn write_mapped(&self, write: impl Fn(&Mapping, Range<usize>) + Sync) -> Result<()> {
         let mapping = self.mapping()?;
+        let populates = self.storage().begin_to_populate();
         let end = PAGE_BYTES + self.data_len();
-        let n_pieces = self.data_len().div_ceil(ZERO_BYTES);
-        let piece =
-            |i: usize| mapping.zero(PAGE_BYTES + i * ZERO_BYTES..end.min(PAGE_BYTES + (i + 1) * ZERO_BYTES));
-        if n_pieces > 1 {
-            (0..n_pieces).into_par_iter().for_each(piece);
+        let piece = |start: usize| {
+            let range = start..end.min(start + PIECE_BYTES);
+            if populates {
+                mapping.populate(range.clone());
+            }
+            write(mapping, range);
+        };
+        let starts = (PAGE_BYTES..end).step_by(PIECE_BYTES);
+        if self.data_len() < STREAM_FROM_BYTES {
+            starts.for_each(piece);
         } else {
-            (0..n_pieces).for_each(piece);
+            let starts: Vec<_> = starts.collect();
+            starts.into_par_iter().for_each(piece);
         }
         Ok(())
     }
@@ -187,6 +233,30 @@ impl Segment {
     /// The open file.
     pub(crate) fn file(&self) -> &File {
         &self.storage().file
+    }
+
+    /// Writes bytes of data that nobody reads yet, as [`fill`](Self::fill) does.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the data.
+    pub(crate) fn fill_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
+        if !self.was_used {
+            return self.write_at(offset, bytes);
+        }
+        self.check(offset..offset + bytes.len());
+        self.data_ptr_to_fill()?;
+        self.mapping()?.write_bytes(PAGE_BYTES + offset, bytes);
+        Ok(())
+    }
+
+    /// As [`data_ptr`](Self::data_ptr), for whoever is about to write all of the data there.
+    pub(crate) fn data_ptr_to_fill(&self) -> Result<*mut u8> {
+        let mapping = self.mapping()?;
+        if self.was_used && self.storage().begin_to_populate() {
+            mapping.populate(PAGE_BYTES..PAGE_BYTES + self.data_len());
+        }
+        self.data_ptr()
     }
 
     /// Reads bytes of the data without mapping them. Beyond [`data_len`](Self::data_len) it reads what a worker made the file

@@ -35,7 +35,7 @@ mod storage;
 
 pub(crate) use attach::{Access, Attachment, Locator, Place, attach};
 pub use backing::Backing;
-pub(crate) use block::{Fill, Segment};
+pub(crate) use block::{Fill, PIECE_BYTES, Segment};
 pub use dtype::DType;
 pub use names::{ParseRunIdError, RunId};
 pub use npy::NpyError;

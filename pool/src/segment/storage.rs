@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use super::layout::{Control, Kind};
 use super::names::{Name, Role, RunId};
@@ -28,6 +29,8 @@ pub(super) struct Storage {
     pub(super) nonce: u64,
     file_len: AtomicUsize,
     mapping: OnceLock<Mapping>,
+    /// Whether the pages of that mapping were mapped all at once, or are about to be.
+    is_populated: AtomicBool,
     owner: u32,
 }
 
@@ -116,6 +119,7 @@ impl Storage {
             nonce,
             file_len: AtomicUsize::new(plan.file_len),
             mapping: OnceLock::new(),
+            is_populated: AtomicBool::new(false),
             owner: fork::owner_pid(),
         })
     }
@@ -185,6 +189,11 @@ impl Storage {
         Ok(self.mapping.get_or_init(|| mapping))
     }
 
+    /// Whether the caller is the first, and so the one to populate the mapping that this process has.
+    pub(super) fn begin_to_populate(&self) -> bool {
+        !self.is_populated.swap(true, Ordering::Relaxed)
+    }
+
     /// One more mapping of the file, as long as it is now.
     pub(super) fn map(&self) -> Result<Mapping, Error> {
         let len = self.file_len();
@@ -195,6 +204,7 @@ impl Storage {
     pub(super) fn forget_short_mapping(&mut self) {
         if self.mapping.get().is_some_and(|mapping| mapping.len() < self.file_len()) {
             self.mapping = OnceLock::new();
+            self.is_populated = AtomicBool::new(false);
         }
     }
 }

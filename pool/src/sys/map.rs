@@ -15,6 +15,7 @@ use nix::sys::mman::{ProtFlags, mprotect};
 
 use super::fork;
 use super::primitive::AtomicU64;
+use super::stream;
 
 /// A shared mapping of the first bytes of a file; unmapped when dropped.
 #[derive(Debug)]
@@ -143,6 +144,28 @@ impl Mapping {
         let target = unsafe { self.as_mut_ptr().add(offset) };
         // SAFETY: source and target are valid for `bytes.len()` bytes, and private and shared memory do not overlap.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+    }
+
+    /// Copies bytes in past the cache: see [`stream`].
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the mapping, or if the mapping is read-only.
+    pub(crate) fn stream_bytes(&self, offset: usize, bytes: &[u8]) {
+        self.check(offset, bytes.len());
+        let target = self.as_mut_ptr().wrapping_add(offset);
+        // SAFETY: the target lies within the mapping, by the check; private and shared memory do not overlap.
+        unsafe { stream::copy(bytes.as_ptr(), target, bytes.len()) };
+    }
+
+    /// Has the kernel map the pages of a range that have memory, many at a time, so that writing them costs no fault each.
+    ///
+    /// A read maps the neighbours of the page that is read too, and for writing if the mapping is; a write maps one page.
+    pub(crate) fn populate(&self, range: Range<usize>) {
+        let len = range.end.saturating_sub(range.start);
+        self.check(range.start, len);
+        // A kernel that does not know the advice, before 5.14, has the pages faulted in later.
+        let _ = self.raw.advise_range(Advice::PopulateRead, range.start, len);
     }
 
     /// Copies bytes from another mapping, which must not be of the same memory.

@@ -164,8 +164,11 @@ impl Mapping {
     pub(crate) fn populate(&self, range: Range<usize>) {
         let len = range.end.saturating_sub(range.start);
         self.check(range.start, len);
-        // A kernel that does not know the advice, before 5.14, has the pages faulted in later.
-        let _ = self.raw.advise_range(Advice::PopulateRead, range.start, len);
+        let first = range.start / page_size() * page_size();
+        let start = self.as_ptr().wrapping_add(first).cast_mut().cast();
+        // SAFETY: the pages from `start` on lie within the mapping, by the check; the advice changes no byte of them.
+        // A kernel that does not know it, before 5.14, has the pages faulted in later.
+        let _ = unsafe { libc::madvise(start, range.end - first, libc::MADV_POPULATE_READ) };
     }
 
     /// Copies bytes from another mapping, which must not be of the same memory.

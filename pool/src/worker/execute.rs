@@ -249,7 +249,11 @@ fn prepare_arrays(worker: &mut Worker, context: &mut JobContext, block: usize) -
     {
         let BlockArray { first, shape, mode, .. } = target;
         match mode {
-            Mode::Read | Mode::Out => *first = part(attachment, array.bytes(&rows).start),
+            Mode::Read | Mode::Out => {
+                let bytes = array.bytes(&rows);
+                attachment.populate(bytes.clone());
+                *first = part(attachment, bytes.start);
+            }
             Mode::Whole => *first = part(attachment, array.offset_bytes),
             Mode::Stage => {}
         }

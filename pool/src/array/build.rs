@@ -10,7 +10,7 @@ use super::element::Element;
 use super::shared::SharedArray;
 use crate::error::Result;
 use crate::segment::{Fill, PIECE_BYTES, Run, Segment};
-use crate::sys::view::{bytes_of, view_uninit};
+use crate::sys::view::{bytes_of, checked_len_bytes, view_uninit};
 
 /// Arrays of fewer bytes are filled by one thread: starting others costs more.
 const PARALLEL_BYTES: usize = 1 << 20;
@@ -29,11 +29,11 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
         if bytes_of(&[value]).iter().all(|&byte| byte == 0) {
             return Self::zeros_in(run, dim);
         }
-        let segment = mapped_segment::<T, D>(run, &dim, Fill::CallerWrites)?;
-        let n = dim.size().min(PIECE_BYTES / size_of::<T>());
-        let piece = vec![value; n];
+        // A size that overflows is refused with the segment.
+        let len = checked_len_bytes(dim.slice(), size_of::<T>()).unwrap_or_default();
+        let piece = vec![value; len.min(PIECE_BYTES) / size_of::<T>()];
         let bytes = bytes_of(&piece);
-        segment.fill(|range| &bytes[..range.len()])?;
+        let segment = mapped_segment::<T, D>(run, &dim, Fill::With(bytes))?;
         Ok(Self::new(segment, dim))
     }
 
@@ -43,18 +43,18 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
         S: Data<Elem = T>,
     {
         let dim = array.raw_dim();
-        let segment = mapped_segment::<T, D>(run, &dim, Fill::CallerWrites)?;
         if let Some(items) = array.as_slice() {
             let bytes = bytes_of(items);
-            segment.fill(|range| &bytes[range])?;
+            let segment = mapped_segment::<T, D>(run, &dim, Fill::With(bytes))?;
+            return Ok(Self::new(segment, dim));
+        }
+        let segment = mapped_segment::<T, D>(run, &dim, Fill::CallerWrites)?;
+        let target = Zip::from(unwritten::<T, D>(&segment, &dim)?).and(array.view());
+        let write = |target: &mut MaybeUninit<T>, &value: &T| _ = target.write(value);
+        if segment.data_len() < PARALLEL_BYTES {
+            target.for_each(write)
         } else {
-            let target = Zip::from(unwritten::<T, D>(&segment, &dim)?).and(array.view());
-            let write = |target: &mut MaybeUninit<T>, &value: &T| _ = target.write(value);
-            if segment.data_len() < PARALLEL_BYTES {
-                target.for_each(write)
-            } else {
-                target.par_for_each(write)
-            }
+            target.par_for_each(write)
         }
         Ok(Self::new(segment, dim))
     }
@@ -108,7 +108,7 @@ fn advance<D: Dimension>(index: &mut D, dim: &D) {
 pub(super) fn mapped_segment<T: Element, D: Dimension>(
     run: &Arc<Run>,
     dim: &D,
-    fill: Fill,
+    fill: Fill<'_>,
 ) -> Result<Arc<Segment>> {
     let segment = Segment::npy(run, T::DTYPE, dim.slice(), fill)?;
     segment.mapping()?;

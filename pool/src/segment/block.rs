@@ -18,7 +18,7 @@ use super::leases::Leases;
 use super::names::Role;
 use super::npy::write_header;
 use super::run::Run;
-use super::storage::Storage;
+use super::storage::{Data, PIECE_BYTES, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicUsize, Ordering};
@@ -26,16 +26,19 @@ use crate::sys::stream::STREAM_FROM_BYTES;
 use crate::sys::view::checked_len_bytes;
 use crate::sys::{kill_point, shm};
 
-/// What is written at a time when an array is filled.
-pub(crate) const PIECE_BYTES: usize = 1 << 20;
-
 /// What the data of a new array are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fill {
+pub(crate) enum Fill<'a> {
     /// Zero.
     Zero,
     /// Whatever the memory held: the caller writes every byte before anyone else sees them.
     CallerWrites,
+    /// These bytes, or, if they are fewer, [`PIECE_BYTES`] that are repeated.
+    ///
+    /// Fresh pages are written by `pwrite`, half the cost of faulting them in, by one thread: the kernel lets one at a time into a
+    /// file. Pages that were used before are mapped already, or soon: they are written by several threads, past the cache if
+    /// they are many. Of 100 MB the first takes 32 ms, the second 5.
+    With(&'a [u8]),
 }
 
 /// A block of shared memory, as its owner sees it. Dropping it gives the memory back to its run.
@@ -58,7 +61,7 @@ impl Segment {
     /// # Errors
     ///
     /// [`ErrorKind::Shape`] if the size overflows, [`ErrorKind::OutOfSpace`] if there is no room.
-    pub(crate) fn npy(run: &Arc<Run>, dtype: DType, shape: &[usize], fill: Fill) -> Result<Arc<Self>> {
+    pub(crate) fn npy(run: &Arc<Run>, dtype: DType, shape: &[usize], fill: Fill<'_>) -> Result<Arc<Self>> {
         let len = checked_len_bytes(shape, dtype.size_bytes()).ok_or_else(|| {
             Error::new(ErrorKind::Shape, format!("the size of a {dtype} array of shape {shape:?} overflows"))
         })?;
@@ -81,8 +84,18 @@ impl Segment {
         Self::obtain(run, Kind::Raw, len_bytes, &[], Fill::Zero)
     }
 
-    fn obtain(run: &Arc<Run>, kind: Kind, data_len: usize, header: &[u8], fill: Fill) -> Result<Arc<Self>> {
-        let (storage, was_used) = run.obtain(kind, data_len, header)?;
+    fn obtain(
+        run: &Arc<Run>,
+        kind: Kind,
+        data_len: usize,
+        header: &[u8],
+        fill: Fill<'_>,
+    ) -> Result<Arc<Self>> {
+        let data = match fill {
+            Fill::With(bytes) => Some(Data { len: data_len, bytes }),
+            Fill::Zero | Fill::CallerWrites => None,
+        };
+        let (storage, was_used) = run.obtain(kind, data_len, header, data)?;
         let segment = Self {
             run: run.clone(),
             charged: storage.file_len(),
@@ -91,39 +104,30 @@ impl Segment {
             was_used,
             leases: Leases::default(),
         };
-        if was_used && fill == Fill::Zero {
-            segment.zero()?;
-            kill_point!("segment.recycle.zeroed");
+        if was_used {
+            match (fill, data) {
+                (Fill::Zero, _) => segment.write_mapped(0..data_len, |mapping, range| mapping.zero(range))?,
+                (_, Some(data)) => segment.copy_in(0, data_len, |range| data.piece(range))?,
+                (_, None) => {}
+            }
+            kill_point!("segment.recycle.filled");
         }
         Ok(Arc::new(segment))
     }
 
-    fn zero(&self) -> Result<()> {
-        self.write_mapped(|mapping, range| mapping.zero(range))
-    }
-
-    /// Writes all of the data; `bytes_of` has the bytes of a piece of them, of [`PIECE_BYTES`] or what is left.
-    ///
-    /// Fresh pages are written by `pwrite`, half the cost of faulting them in, by one thread: the kernel lets one at a time into a
-    /// file. Pages that were used before are mapped already, or soon: they are written by several threads, past the cache if
-    /// they are many. Of 100 MB the first takes 34 ms, the second 4.6.
-    ///
-    /// # Panics
-    ///
-    /// If `bytes_of` gives another number of bytes than it was asked for.
-    pub(crate) fn fill<'b>(&self, bytes_of: impl Fn(Range<usize>) -> &'b [u8] + Sync) -> Result<()> {
-        let len = self.data_len();
-        if !self.was_used {
-            let mut pieces = (0..len).step_by(PIECE_BYTES);
-            return pieces.try_for_each(|start| {
-                let range = start..len.min(start + PIECE_BYTES);
-                self.write_at(start, bytes_of(range))
-            });
-        }
+    /// Copies bytes into `len` bytes of the data from `offset` on, which nobody else reads or writes, by way of the mapping.
+    /// `bytes_of` has those of a piece, which it is told by their place in the whole.
+    pub(crate) fn copy_in<'b>(
+        &self,
+        offset: usize,
+        len: usize,
+        bytes_of: impl Fn(Range<usize>) -> &'b [u8] + Sync,
+    ) -> Result<()> {
+        self.check(offset..offset + len);
         let is_large = len >= STREAM_FROM_BYTES;
-        self.write_mapped(|mapping, range| {
-            let bytes = bytes_of(range.start - PAGE_BYTES..range.end - PAGE_BYTES);
-            assert_eq!(bytes.len(), range.len(), "of {range:?}");
+        self.write_mapped(offset..offset + len, |mapping, range| {
+            let from = PAGE_BYTES + offset;
+            let bytes = bytes_of(range.start - from..range.end - from);
             if is_large {
                 mapping.stream_bytes(range.start, bytes);
             } else {
@@ -132,11 +136,14 @@ impl Segment {
         })
     }
 
-    /// Calls `write` for pieces of the mapping that together are the data, on several threads if they are many.
-    fn write_mapped(&self, write: impl Fn(&Mapping, Range<usize>) + Sync) -> Result<()> {
+    /// Calls `write` for pieces of the mapping that together are a range of the data, on several threads if they are many.
+    fn write_mapped(&self, data: Range<usize>, write: impl Fn(&Mapping, Range<usize>) + Sync) -> Result<()> {
         let mapping = self.mapping()?;
-        let populates = self.storage().begin_to_populate();
-        let end = PAGE_BYTES + self.data_len();
+        let (start, end) = (PAGE_BYTES + data.start, PAGE_BYTES + data.end);
+        // Only the whole is noted: parts of it are populated again, for a tenth of what it costs to copy them.
+        let is_whole = data.len() == self.data_len();
+        let populates =
+            if is_whole { self.storage().begin_to_populate() } else { !self.storage().is_populated() };
         let piece = |start: usize| {
             let range = start..end.min(start + PIECE_BYTES);
             if populates {
@@ -144,8 +151,8 @@ impl Segment {
             }
             write(mapping, range);
         };
-        let starts = (PAGE_BYTES..end).step_by(PIECE_BYTES);
-        if self.data_len() < STREAM_FROM_BYTES {
+        let starts = (start..end).step_by(PIECE_BYTES);
+        if data.len() < STREAM_FROM_BYTES {
             starts.for_each(piece);
         } else {
             let starts: Vec<_> = starts.collect();
@@ -235,7 +242,7 @@ impl Segment {
         &self.storage().file
     }
 
-    /// Writes bytes of data that nobody reads yet, as [`fill`](Self::fill) does.
+    /// Writes bytes of data that nobody reads yet, in the way that [`Fill::With`] does.
     ///
     /// # Panics
     ///

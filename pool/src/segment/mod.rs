@@ -35,7 +35,7 @@ mod storage;
 
 pub(crate) use attach::{Access, Attachment, Locator, Place, attach};
 pub use backing::Backing;
-pub(crate) use block::{Fill, PIECE_BYTES, Segment};
+pub(crate) use block::{Fill, Segment};
 pub use dtype::DType;
 pub use names::{ParseRunIdError, RunId};
 pub use npy::NpyError;
@@ -43,6 +43,7 @@ pub(crate) use npy::{Header, write_header};
 pub(crate) use reap::reap_run_when_free;
 pub use reap::{RunInfo, SegmentInfo, list, list_in, reap, reap_in};
 pub(crate) use run::Run;
+pub(crate) use storage::PIECE_BYTES;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use {
     layout::{Kind, PAGE_BYTES},

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 /// The room on a file system.
@@ -26,6 +27,11 @@ pub(crate) fn file_system(path: &Path) -> io::Result<FileSystem> {
         free_bytes: if unlimited { u64::MAX } else { free },
         read_only: stat.flags().contains(FsFlags::ST_RDONLY),
     })
+}
+
+/// Whether a file's bytes are memory: what has been reserved of it can be written without fail.
+pub(crate) fn is_memory(file: &fs::File) -> bool {
+    fstatfs(file).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC)
 }
 
 /// The largest file that this process may write, if there is a limit. Beyond it the kernel sends SIGXFSZ.

@@ -9,14 +9,11 @@ use rayon::prelude::*;
 use super::element::Element;
 use super::shared::SharedArray;
 use crate::error::Result;
-use crate::segment::{Fill, Run, Segment};
-use crate::sys::view::{bytes_of, view_uninit};
+use crate::segment::{Fill, PIECE_BYTES, Run, Segment};
+use crate::sys::view::{bytes_of, checked_len_bytes, view_uninit};
 
 /// Arrays of fewer bytes are filled by one thread: starting others costs more.
 const PARALLEL_BYTES: usize = 1 << 20;
-
-/// Bytes that one thread copies at a time.
-const PIECE_BYTES: usize = 1 << 20;
 
 /// Elements that one thread computes at a time.
 const PIECE_ITEMS: usize = 1 << 14;
@@ -32,11 +29,11 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
         if bytes_of(&[value]).iter().all(|&byte| byte == 0) {
             return Self::zeros_in(run, dim);
         }
-        let segment = mapped_segment::<T, D>(run, &dim, Fill::CallerWrites)?;
-        let n = dim.size().min(PIECE_BYTES / size_of::<T>());
-        let piece = vec![value; n];
+        // A size that overflows is refused with the segment.
+        let len = checked_len_bytes(dim.slice(), size_of::<T>()).unwrap_or_default();
+        let piece = vec![value; len.min(PIECE_BYTES) / size_of::<T>()];
         let bytes = bytes_of(&piece);
-        write_pieces(segment.data_len(), |start, len| segment.write_at(start, &bytes[..len]))?;
+        let segment = mapped_segment::<T, D>(run, &dim, Fill::With(bytes))?;
         Ok(Self::new(segment, dim))
     }
 
@@ -46,18 +43,18 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
         S: Data<Elem = T>,
     {
         let dim = array.raw_dim();
-        let segment = mapped_segment::<T, D>(run, &dim, Fill::CallerWrites)?;
         if let Some(items) = array.as_slice() {
             let bytes = bytes_of(items);
-            write_pieces(bytes.len(), |start, len| segment.write_at(start, &bytes[start..start + len]))?;
+            let segment = mapped_segment::<T, D>(run, &dim, Fill::With(bytes))?;
+            return Ok(Self::new(segment, dim));
+        }
+        let segment = mapped_segment::<T, D>(run, &dim, Fill::CallerWrites)?;
+        let target = Zip::from(unwritten::<T, D>(&segment, &dim)?).and(array.view());
+        let write = |target: &mut MaybeUninit<T>, &value: &T| _ = target.write(value);
+        if segment.data_len() < PARALLEL_BYTES {
+            target.for_each(write)
         } else {
-            let target = Zip::from(unwritten::<T, D>(&segment, &dim)?).and(array.view());
-            let write = |target: &mut MaybeUninit<T>, &value: &T| _ = target.write(value);
-            if segment.data_len() < PARALLEL_BYTES {
-                target.for_each(write)
-            } else {
-                target.par_for_each(write)
-            }
+            target.par_for_each(write)
         }
         Ok(Self::new(segment, dim))
     }
@@ -111,7 +108,7 @@ fn advance<D: Dimension>(index: &mut D, dim: &D) {
 pub(super) fn mapped_segment<T: Element, D: Dimension>(
     run: &Arc<Run>,
     dim: &D,
-    fill: Fill,
+    fill: Fill<'_>,
 ) -> Result<Arc<Segment>> {
     let segment = Segment::npy(run, T::DTYPE, dim.slice(), fill)?;
     segment.mapping()?;
@@ -124,18 +121,7 @@ fn unwritten<'a, T: Element, D: Dimension>(
     segment: &'a Arc<Segment>,
     dim: &D,
 ) -> Result<ArrayViewMut<'a, MaybeUninit<T>, D>> {
-    let first = segment.data_ptr()?.cast::<T>();
+    let first = segment.data_ptr_to_fill()?.cast::<T>();
     // SAFETY: the segment was made for this type and shape by the caller, who alone has it; it stays mapped while borrowed.
     Ok(unsafe { view_uninit(first, dim.clone()) })
-}
-
-/// Calls `write(start, len)` for the pieces of `total` bytes, on several threads if they are many.
-pub(super) fn write_pieces(total: usize, write: impl Fn(usize, usize) -> Result<()> + Sync) -> Result<()> {
-    let piece = |i: usize| write(i * PIECE_BYTES, PIECE_BYTES.min(total - i * PIECE_BYTES));
-    let n = total.div_ceil(PIECE_BYTES);
-    if total < PARALLEL_BYTES {
-        (0..n).try_for_each(piece)
-    } else {
-        (0..n).into_par_iter().try_for_each(piece)
-    }
 }

@@ -106,7 +106,7 @@ fn copy_piece<T: Element>(
         })
     })?;
     check_elements::<T>(bytes, start).map_err(CopyError::File)?;
-    segment.write_at(start, bytes).map_err(CopyError::Segment)
+    segment.fill_at(start, bytes).map_err(CopyError::Segment)
 }
 
 /// Opens a file, reads its header, and compares it with what is wanted and with the file's length.

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::ops::{Bound, Range, RangeBounds};
 use std::sync::Arc;
 
-use ndarray::{ArrayView, ArrayViewMut, Dimension};
+use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension};
 
 use super::element::Element;
 use crate::segment::Segment;
@@ -135,6 +135,55 @@ impl<'a, T: Element, D: Dimension> RowsMut<'a, T, D> {
     /// The same rows for a shorter time, as `&mut *reference` does for a reference.
     pub fn reborrow(&mut self) -> RowsMut<'_, T, D> {
         RowsMut::new(self.segment, self.dim.clone(), self.first)
+    }
+
+    /// The same rows, to read for as long as the array is borrowed.
+    pub fn into_rows(self) -> Rows<'a, T, D> {
+        Rows::new(self.segment, self.dim, self.first)
+    }
+
+    /// Copies the elements of an array of the same shape in, whatever its strides. Large arrays in C order are copied by several
+    /// threads and past the cache, twice as fast as by ndarray's `assign`.
+    ///
+    /// Waits for jobs that still use the rows because their handles were dropped or forgotten.
+    ///
+    /// # Panics
+    ///
+    /// If the shapes differ.
+    ///
+    /// # Example
+    ///
+    /// Each part is summed while the next one is copied:
+    ///
+    /// ```
+    /// use ndpool::ndarray::{Array1, Axis};
+    ///
+    /// ndpool::init();
+    /// let pool = ndpool::Pool::builder().workers(2).build()?;
+    /// let x = Array1::from_elem(10_000, 1.0);
+    /// let mut y = pool.zeros::<f64, _>(10_000)?;
+    ///
+    /// let mut jobs = Vec::new();
+    /// for (mut part, source) in y.row_chunks_mut(2_500).zip(x.axis_chunks_iter(Axis(0), 2_500)) {
+    ///     part.assign(&source);
+    ///     jobs.push(pool.submit(ndpool::ops::sum(part.into_rows()))?);
+    /// }
+    /// let total = jobs.into_iter().map(ndpool::Job::join).sum::<ndpool::Result<f64>>()?;
+    /// assert_eq!(total, 10_000.0);
+    /// # Ok::<(), ndpool::Error>(())
+    /// ```
+    pub fn assign(&mut self, source: &ArrayRef<T, D>) {
+        assert_eq!(self.shape(), source.shape(), "arrays of different shapes");
+        let Some(items) = source.as_slice() else {
+            self.reborrow().into_view_mut().assign(source);
+            return;
+        };
+        let range = byte_range::<T, D>(&self.dim, self.first);
+        // The array is borrowed mutably, and from here on no job has a lease on the rows, since new leases come only from borrows.
+        self.segment.leases().wait(range.clone(), true);
+        let bytes = view::bytes_of(items);
+        let copied = self.segment.copy_in(range.start, range.len(), |piece| &bytes[piece]);
+        copied.expect("constructors of arrays map them");
     }
 
     /// The rows as a view.

@@ -6,7 +6,7 @@ use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ndarray::{ArrayView, ArrayViewMut, Dimension};
+use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension};
 
 use super::element::Element;
 use super::rows::{Rows, RowsMut};
@@ -90,6 +90,18 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
     /// Waits for jobs that still use it because their handles were dropped or forgotten.
     pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
         self.all_mut().into_view_mut()
+    }
+
+    /// Copies the elements of an array of the same shape in, whatever its strides: see [`RowsMut::assign`], which shows how to have
+    /// workers begin before all is copied.
+    ///
+    /// Waits for jobs that still use the array because their handles were dropped or forgotten.
+    ///
+    /// # Panics
+    ///
+    /// If the shapes differ.
+    pub fn assign(&mut self, source: &ArrayRef<T, D>) {
+        self.all_mut().assign(source);
     }
 
     /// Some consecutive rows, to read or to pass to a call.

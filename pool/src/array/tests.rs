@@ -38,8 +38,10 @@ where
         write_npy(&path, &plain).unwrap();
         let loaded = SharedArray::<T, IxDyn>::load_npy_in(&run, &path).unwrap();
         assert_eq!(loaded.view(), plain, "{shape:?} written by others");
-        let zeros = SharedArray::<T, _>::zeros_in(&run, IxDyn(shape)).unwrap();
+        let mut zeros = SharedArray::<T, _>::zeros_in(&run, IxDyn(shape)).unwrap();
         assert_eq!(zeros.view(), ArrayD::from_elem(shape, T::ZERO));
+        zeros.assign(&plain);
+        assert_eq!(zeros.view(), plain);
         let full = SharedArray::full_in(&run, IxDyn(shape), values[0]).unwrap();
         assert_eq!(full.view(), ArrayD::from_elem(shape, values[0]));
         assert_eq!((full.len(), full.ndim(), full.shape()), (n, shape.len(), shape));

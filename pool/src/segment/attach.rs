@@ -1,5 +1,6 @@
 //! What a worker needs to map a segment, and the checks before it does.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -79,7 +80,15 @@ pub(crate) struct Attachment {
     mapping: Mapping,
     file: File,
     data_offset: usize,
+    /// For each part of the mapping whether its pages were mapped.
+    populated: Box<[Cell<bool>]>,
 }
+
+/// What is mapped at once when a page of it is to be touched: what one page of the lowest page table covers on most machines.
+const PART_BYTES: usize = 2 << 20;
+
+/// What the kernel maps at a fault. Ranges that are not longer are left to it.
+const FAULT_AROUND_BYTES: usize = 64 << 10;
 
 /// Opens, checks and maps what a locator describes.
 ///
@@ -124,7 +133,8 @@ pub(crate) fn attach(locator: &Locator, access: Access) -> Result<Attachment> {
         }
     };
     let mapping = map().map_err(|error: io::Error| map_refused(&name, len, error))?;
-    Ok(Attachment { mapping, file, data_offset: locator.data_offset })
+    let populated = vec![Cell::new(false); len.div_ceil(PART_BYTES)].into();
+    Ok(Attachment { mapping, file, data_offset: locator.data_offset, populated })
 }
 
 impl Attachment {
@@ -155,6 +165,36 @@ impl Attachment {
     /// Unless attached with [`Access::Write`].
     pub(crate) fn data_mut_ptr(&self) -> *mut u8 {
         self.mapping.as_mut_ptr().wrapping_add(self.data_offset)
+    }
+
+    /// Has the pages of a range of the data mapped, and their neighbours', because the range is about to be read or written.
+    ///
+    /// Asked for so, pages cost a third of what they cost by faults, which interrupt whoever touches them every 64 KiB:
+    /// of 100 MB 3 ms, and not 8. Asking again costs nothing to speak of.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the mapping.
+    pub(crate) fn populate(&self, range: Range<usize>) {
+        if range.len() > FAULT_AROUND_BYTES {
+            self.populate_any(range);
+        }
+    }
+
+    /// As [`populate`](Self::populate), for a range that may be small: faults of writes come one for each page.
+    fn populate_any(&self, range: Range<usize>) {
+        let (start, end) = (self.data_offset + range.start, self.data_offset + range.end);
+        let len = self.mapping.len();
+        // Without the page before the data and the one behind, which may be forbidden.
+        let (first, last) = (self.data_offset, len - len % PAGE_BYTES);
+        for part in start / PART_BYTES..end.div_ceil(PART_BYTES) {
+            if !self.populated[part].replace(true) {
+                let pages = (part * PART_BYTES).max(first)..((part + 1) * PART_BYTES).min(last);
+                if !pages.is_empty() {
+                    self.mapping.populate(pages);
+                }
+            }
+        }
     }
 
     /// Writes bytes of the data through the file, so that the mapping can stay read-only.
@@ -200,8 +240,8 @@ impl Attachment {
     /// If either range reaches beyond its data.
     pub(crate) fn copy_out(&self, range: Range<usize>, to: &Window, offset: usize) {
         let len = range.len();
-        to.enter(offset..offset + len);
         let to = to.attachment();
+        to.populate_any(offset..offset + len);
         let (from, at) = (self.data_offset + range.start, to.data_offset + offset);
         // In one piece, unless processes are to die between two.
         let half = if cfg!(feature = "kill-points") { len / 2 } else { len };

@@ -45,6 +45,7 @@ pub(crate) use npy::{Header, write_header};
 pub(crate) use reap::reap_run_when_free;
 pub use reap::{RunInfo, SegmentInfo, list, list_in, reap, reap_in};
 pub(crate) use run::Run;
+pub(crate) use storage::PIECE_BYTES;
 pub(crate) use window::Window;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use {

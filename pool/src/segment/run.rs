@@ -9,7 +9,7 @@ use super::layout::Kind;
 use super::manifest::{Contents, Manifest};
 use super::names::RunId;
 use super::recycle::Shelf;
-use super::storage::{Plan, Storage};
+use super::storage::{Data, Plan, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::primitive::{AtomicU64, AtomicUsize, Ordering};
 use crate::sys::{exit, fork, host, kill_point, space};
@@ -173,7 +173,15 @@ impl Run {
     }
 
     /// A file for a segment with `data_len` bytes, and whether it was used before.
-    pub(super) fn obtain(&self, kind: Kind, data_len: usize, header: &[u8]) -> Result<(Storage, bool)> {
+    ///
+    /// One that was not has the data, if they are given.
+    pub(super) fn obtain(
+        &self,
+        kind: Kind,
+        data_len: usize,
+        header: &[u8],
+        data: Option<Data<'_>>,
+    ) -> Result<(Storage, bool)> {
         let file_len = kind.file_len(data_len).ok_or_else(|| {
             Error::new(
                 ErrorKind::Shape,
@@ -181,7 +189,7 @@ impl Run {
             )
         })?;
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let plan = Plan { run: self.id, number, kind, file_len, header };
+        let plan = Plan { run: self.id, number, kind, file_len, header, data };
         let recycled = self.shelf().take(kind, file_len);
         let (storage, was_used) = match recycled.and_then(|storage| self.renewed(storage, plan)) {
             Some(storage) => (storage, true),

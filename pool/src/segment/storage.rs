@@ -2,11 +2,13 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
-use super::layout::{Control, Kind};
+use super::layout::{Control, Kind, PAGE_BYTES};
 use super::names::{Name, Role, RunId};
 use crate::error::{Error, ErrorKind};
 use crate::sys::map::Mapping;
@@ -28,6 +30,8 @@ pub(super) struct Storage {
     pub(super) nonce: u64,
     file_len: AtomicUsize,
     mapping: OnceLock<Mapping>,
+    /// Whether the pages of that mapping were mapped all at once, or are about to be.
+    is_populated: AtomicBool,
     owner: u32,
 }
 
@@ -40,11 +44,48 @@ pub(super) struct Plan<'a> {
     pub(super) file_len: usize,
     /// The bytes before the data, of an array.
     pub(super) header: &'a [u8],
+    /// The data of an array, if they are known already.
+    pub(super) data: Option<Data<'a>>,
+}
+
+/// What is written at a time when an array is filled.
+pub(crate) const PIECE_BYTES: usize = 1 << 20;
+
+/// All data of a new array.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Data<'a> {
+    pub(super) len: usize,
+    /// The data, or [`PIECE_BYTES`] that are repeated.
+    pub(super) bytes: &'a [u8],
+}
+
+impl<'a> Data<'a> {
+    /// The bytes of a piece, which starts at a multiple of [`PIECE_BYTES`].
+    pub(super) fn piece(&self, range: Range<usize>) -> &'a [u8] {
+        if self.bytes.len() < self.len { &self.bytes[..range.len()] } else { &self.bytes[range] }
+    }
 }
 
 impl Plan<'_> {
     pub(super) fn name(&self) -> Name {
         Name::new(self.run, Role::Segment(self.number))
+    }
+
+    /// Gives the file its length, with memory or disk behind all of it, and its data, if they are known.
+    fn provide(&self, file: &File) -> io::Result<()> {
+        let len = self.file_len as u64;
+        let Some(data) = self.data else { return shm::reserve(file, 0, len) };
+        // Memory that is written is as good as reserved, and comes with one walk through the pages in place of two. A disk may
+        // put off where it writes, and find then that it is full.
+        if !space::is_memory(file) {
+            shm::reserve(file, 0, len)?;
+        }
+        for start in (0..data.len).step_by(PIECE_BYTES) {
+            let piece = data.piece(start..data.len.min(start + PIECE_BYTES));
+            file.write_all_at(piece, (PAGE_BYTES + start) as u64)?;
+        }
+        // The header, which is a page too, comes next, and nobody sees the file before.
+        file.write_all_at(&[0; PAGE_BYTES], self.kind.control_offset(self.file_len) as u64)
     }
 
     /// Everything before the data and the control page; what makes the file that of its new owner.
@@ -70,7 +111,7 @@ impl Storage {
             let (file, name) =
                 shm::create(directory, &Name::new(plan.run, Role::New(plan.number)).to_string())?;
             kill_point!("segment.create.made");
-            shm::reserve(&file, 0, plan.file_len as u64)?;
+            plan.provide(&file)?;
             kill_point!("segment.create.reserved");
             let storage = Self::new(plan, file)?;
             kill_point!("segment.create.written");
@@ -93,7 +134,7 @@ impl Storage {
         let create = || {
             let file = shm::create_memfd(&plan.name().to_string())?;
             kill_point!("segment.memfd.made");
-            shm::reserve(&file, 0, plan.file_len as u64)?;
+            plan.provide(&file)?;
             kill_point!("segment.memfd.reserved");
             shm::seal(&file, plan.kind == Kind::Raw)?;
             kill_point!("segment.memfd.sealed");
@@ -116,6 +157,7 @@ impl Storage {
             nonce,
             file_len: AtomicUsize::new(plan.file_len),
             mapping: OnceLock::new(),
+            is_populated: AtomicBool::new(false),
             owner: fork::owner_pid(),
         })
     }
@@ -147,7 +189,8 @@ impl Storage {
         }
         let Role::Segment(number) = self.name.role else { unreachable!("storage is named as a segment") };
         let more = file_len - old;
-        let plan = Plan { run: self.name.run, number, kind: self.kind, file_len: more, header: &[] };
+        let plan =
+            Plan { run: self.name.run, number, kind: self.kind, file_len: more, header: &[], data: None };
         check_room(plan, self.directory.as_deref(), self.in_memory)?;
         kill_point!("segment.grow.begin");
         shm::reserve(&self.file, old as u64, file_len as u64)
@@ -185,6 +228,15 @@ impl Storage {
         Ok(self.mapping.get_or_init(|| mapping))
     }
 
+    /// Whether the caller is the first, and so the one to populate the mapping that this process has.
+    pub(super) fn begin_to_populate(&self) -> bool {
+        !self.is_populated.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn is_populated(&self) -> bool {
+        self.is_populated.load(Ordering::Relaxed)
+    }
+
     /// One more mapping of the file, as long as it is now.
     pub(super) fn map(&self) -> Result<Mapping, Error> {
         let len = self.file_len();
@@ -195,6 +247,7 @@ impl Storage {
     pub(super) fn forget_short_mapping(&mut self) {
         if self.mapping.get().is_some_and(|mapping| mapping.len() < self.file_len()) {
             self.mapping = OnceLock::new();
+            self.is_populated = AtomicBool::new(false);
         }
     }
 }

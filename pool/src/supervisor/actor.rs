@@ -165,9 +165,13 @@ impl Actor<'_> {
         let handle = Arc::new(handle);
         self.slot.lock().process = Some(Arc::clone(&handle));
         let inherited_peak = peak_resident_bytes();
-        let kill_counters = kill_counters(handle.pid());
+        let read = kill_counters(handle.pid());
         let n_pending = self.core.n_unburied_but(self.index);
-        self.core.kills.lock().unwrap_or_else(PoisonError::into_inner).note(&kill_counters, n_pending);
+        {
+            let mut kills = self.core.kills.lock().unwrap_or_else(PoisonError::into_inner);
+            read.iter().for_each(|(counter, now)| kills.note_read(counter, *now, n_pending));
+        }
+        let kill_counters = read.into_iter().map(|(counter, _)| counter).collect();
         self.process = Some(Process {
             handle,
             lines,

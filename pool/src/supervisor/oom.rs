@@ -15,10 +15,16 @@ impl Kills {
     /// `n_pending` workers that have ended and were not looked at yet stay open.
     pub(super) fn note(&mut self, counters: &[KillCounter], n_pending: u64) {
         for counter in counters {
-            let Some(now) = counter.read() else { continue };
-            let known = self.accounted.entry(counter.file.clone()).or_insert(now);
-            *known = (*known).max(now.saturating_sub(n_pending)).min(now);
+            if let Some(now) = counter.read() {
+                self.note_read(counter, now, n_pending);
+            }
         }
+    }
+
+    /// As [`note`](Self::note), of a counter that has just been read.
+    pub(super) fn note_read(&mut self, counter: &KillCounter, now: u64, n_pending: u64) {
+        let known = self.accounted.entry(counter.file.clone()).or_insert(now);
+        *known = (*known).max(now.saturating_sub(n_pending)).min(now);
     }
 
     /// What says that a worker that died of `SIGKILL` was killed for want of memory, a sentence each; nothing if nothing does.

@@ -16,6 +16,7 @@ use memmap2::{Advice, MmapOptions, MmapRaw};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mprotect, munmap};
 
 use super::prefetch;
+use super::stream;
 use super::{fork, host};
 
 /// Bytes that are copied between two requests for what comes next.
@@ -99,16 +100,6 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Has the pages of a range entered for writing at once, which takes less than one fault for each. A hint: whatever comes of it,
-    /// they are entered when they are written.
-    pub(crate) fn enter_for_writing(&self, offset: usize, len: usize) {
-        self.check(offset, len);
-        let first = offset / page_size() * page_size();
-        let start = self.start().wrapping_add(first).cast_mut().cast::<c_void>();
-        // SAFETY: the range lies within the mapping, and starts at a page; the advice reads and writes no byte of it.
-        let _ = unsafe { libc::madvise(start, offset + len - first, libc::MADV_POPULATE_WRITE) };
-    }
-
     fn start(&self) -> *const u8 {
         match &self.memory {
             Memory::Near(raw) => raw.as_ptr(),
@@ -182,6 +173,31 @@ impl Mapping {
         let target = unsafe { self.as_mut_ptr().add(offset) };
         // SAFETY: source and target are valid for `bytes.len()` bytes, and private and shared memory do not overlap.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+    }
+
+    /// Copies bytes in past the cache: see [`stream`].
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the mapping, or if the mapping is read-only.
+    pub(crate) fn stream_bytes(&self, offset: usize, bytes: &[u8]) {
+        self.check(offset, bytes.len());
+        let target = self.as_mut_ptr().wrapping_add(offset);
+        // SAFETY: the target lies within the mapping, by the check; private and shared memory do not overlap.
+        unsafe { stream::copy(bytes.as_ptr(), target, bytes.len()) };
+    }
+
+    /// Has the kernel map the pages of a range that have memory, many at a time, so that writing them costs no fault each.
+    ///
+    /// A read maps the neighbours of the page that is read too, and for writing if the mapping is; a write maps one page.
+    pub(crate) fn populate(&self, range: Range<usize>) {
+        let len = range.end.saturating_sub(range.start);
+        self.check(range.start, len);
+        let first = range.start / page_size() * page_size();
+        let start = self.as_ptr().wrapping_add(first).cast_mut().cast();
+        // SAFETY: the pages from `start` on lie within the mapping, by the check; the advice changes no byte of them.
+        // A kernel that does not know it, before 5.14, has the pages faulted in later.
+        let _ = unsafe { libc::madvise(start, range.end - first, libc::MADV_POPULATE_READ) };
     }
 
     /// Copies bytes from another mapping, which must not be of the same memory.
@@ -346,7 +362,7 @@ mod tests {
         let apart = Mapping::read_write_apart(&file, 3 * 8192).unwrap();
         let near = Mapping::read_only(&file, 3 * 8192).unwrap();
         assert!(apart.as_ptr().addr().abs_diff(near.as_ptr().addr()) > 1 << 40);
-        apart.enter_for_writing(5000, 10_000);
+        apart.populate(5000..15_000);
         apart.write_bytes(5000, b"far");
         let mut bytes = [0; 3];
         near.read_bytes(5000, &mut bytes);

@@ -54,6 +54,7 @@ pub(crate) mod process;
 pub(crate) mod shm;
 pub(crate) mod signal;
 pub(crate) mod space;
+pub(crate) mod stream;
 pub(crate) mod view;
 
 pub(crate) use kill_point::kill_point;

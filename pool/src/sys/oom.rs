@@ -25,16 +25,16 @@ impl KillCounter {
     }
 }
 
-/// The counters of a process's control groups and of the machine.
+/// The counters of a process's control groups and of the machine, with what they say.
 ///
 /// The process must not have ended: of one that has, version 1 of control groups says that it is in none.
-pub(crate) fn kill_counters(pid: u32) -> Vec<KillCounter> {
+pub(crate) fn kill_counters(pid: u32) -> Vec<(KillCounter, u64)> {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     counters_in(&groups, Path::new("/sys/fs/cgroup"), Path::new("/proc/vmstat"))
 }
 
 /// As [`kill_counters`], from the text of `/proc/<pid>/cgroup` and the places where the counters are.
-fn counters_in(groups: &str, mounted: &Path, machine: &Path) -> Vec<KillCounter> {
+fn counters_in(groups: &str, mounted: &Path, machine: &Path) -> Vec<(KillCounter, u64)> {
     let hierarchies = groups.lines().filter_map(|line| Hierarchy::parse(line, mounted));
     let mut counters: Vec<_> = hierarchies
         .filter_map(|hierarchy| {
@@ -44,8 +44,8 @@ fn counters_in(groups: &str, mounted: &Path, machine: &Path) -> Vec<KillCounter>
         })
         .collect();
     counters.push(KillCounter { file: machine.to_owned(), group: None, limit_bytes: None });
-    counters.retain(|counter| counter.read().is_some());
-    counters
+    // An old kernel counts nothing in them. Reading takes the kernel tens of microseconds.
+    counters.into_iter().filter_map(|counter| counter.read().map(|now| (counter, now))).collect()
 }
 
 /// The line of the kernel's log that says that this process was killed for want of memory; `None` if there is none, or if this
@@ -115,9 +115,9 @@ mod tests {
         let machine = root.join("vmstat");
         fs::write(&machine, "pgfault 1\noom_kill 7\n").unwrap();
         let found = counters_in("4:memory:/a/below\n2:cpu:/x\n0::/b\n", &root, &machine);
-        let read: Vec<_> = found.iter().map(|counter| (counter.read(), counter.limit_bytes)).collect();
-        assert_eq!(read, [(Some(3), Some(4096)), (Some(5), None), (Some(7), None)]);
-        assert_eq!(found[0].group, Some(root.join("memory/a")));
+        let read: Vec<_> = found.iter().map(|(counter, now)| (*now, counter.limit_bytes)).collect();
+        assert_eq!(read, [(3, Some(4096)), (5, None), (7, None)]);
+        assert_eq!(found[0].0.group, Some(root.join("memory/a")));
         // An old kernel counts nothing.
         fs::write(&machine, "pgfault 1\n").unwrap();
         assert_eq!(counters_in("0::/c\nnonsense\n", &root, &machine), []);

@@ -214,7 +214,7 @@ impl JobContext {
 
     /// Points every array that is not staged at the rows of a block.
     pub(super) fn point_at(&mut self, rows: &Range<usize>) {
-        for (target, place) in self.block_arrays.iter_mut().zip(&self.places) {
+        for (index, (target, place)) in self.block_arrays.iter_mut().zip(&self.places).enumerate() {
             if target.mode == Mode::Whole {
                 continue;
             }
@@ -223,6 +223,9 @@ impl JobContext {
                 *n_rows = rows.len();
             }
             let len = rows.len() * place.row_bytes;
+            if len > MAX_SMALL_BYTES && target.mode != Mode::Stage {
+                self.attachments[index].populate(self.descriptor.arrays[index].bytes(rows));
+            }
             if target.mode == Mode::Read && len <= MAX_SMALL_BYTES {
                 // Claims and commits end what the processor has begun to read ahead by itself.
                 prefetch::will_read(target.first.wrapping_add(AHEAD_BYTES).cast_const(), len);

@@ -24,6 +24,34 @@ fn bytes(segment: &Segment) -> Vec<u8> {
 }
 
 #[test]
+fn what_is_made_of_bytes_has_them_and_memory_behind_all_of_it() {
+    let directory = scratch_directory("contents");
+    for backing in [Backing::Named, Backing::Memfd, Backing::File(directory.clone())] {
+        let run = Run::create(backing).unwrap();
+        for len in [0, 1, 4095, 4096, 4097, 3 << 20, (5 << 20) + 77] {
+            let wanted: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+            // Fresh first, then in memory that has other bytes, once without having been mapped as a whole before.
+            for other in [None, Some(1), Some(2)] {
+                if let Some(other) = other {
+                    let piece = vec![other; len.min(1 << 20)];
+                    drop(Segment::npy(&run, DType::U8, &[len], Fill::With(&piece)).unwrap());
+                }
+                let fill = Fill::With(&wanted);
+                let segment = Segment::npy(&run, DType::U8, &[len], fill).unwrap();
+                assert!(bytes(&segment) == wanted, "{len} bytes, {other:?}");
+                let metadata = segment.file().metadata().unwrap();
+                let file_len = len.next_multiple_of(4096) + 8192;
+                // What was used before may be a little longer.
+                assert!(metadata.len() == file_len as u64 || other.is_some(), "{len}");
+                assert!(metadata.blocks() * 512 >= metadata.len(), "{len} bytes, {other:?}: {metadata:?}");
+                attach(&segment.locator(), Access::Read).unwrap();
+            }
+        }
+    }
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn a_run_leaves_nothing() {
     let directory = scratch_directory("run");
     let run = Run::create_at(Backing::Named, &directory).unwrap();

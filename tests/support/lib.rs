@@ -16,6 +16,8 @@ mod leftovers;
 mod memory_group;
 /// Random numbers with a seed.
 mod random;
+/// Counting system calls.
+mod tracer;
 /// Ending what hangs.
 mod watchdog;
 
@@ -27,4 +29,5 @@ pub use killer::{Killer, kill, kill_group, stop};
 pub use leftovers::{Run, is_alive, processes_of, wait_until};
 pub use memory_group::MemoryGroup;
 pub use random::Random;
+pub use tracer::{Stretch, SystemCall, mark, trace};
 pub use watchdog::{Watchdog, watchdog};

@@ -11,6 +11,7 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getsid};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What a mark asks the kernel for: the session of a process that cannot be.
 const MARK: i32 = -0x4e44;
@@ -67,7 +68,7 @@ impl SystemCall {
 }
 
 /// What happened between two marks, in the order in which it was seen.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Stretch {
     caller: i32,
     calls: Vec<SystemCall>,
@@ -87,6 +88,19 @@ impl Stretch {
     /// Calls of every thread but the one that marks.
     pub fn of_others(&self) -> Vec<SystemCall> {
         self.calls.iter().filter(|call| call.thread != self.caller).copied().collect()
+    }
+}
+
+/// How often which call was made, by its number.
+impl fmt::Debug for Stretch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = |calls: Vec<SystemCall>| {
+            let mut counts = BTreeMap::new();
+            calls.iter().for_each(|call| *counts.entry(call.number).or_insert(0_usize) += 1);
+            counts
+        };
+        let (caller, others) = (counts(self.of_caller()), counts(self.of_others()));
+        f.debug_struct("Stretch").field("caller", &caller).field("others", &others).finish()
     }
 }
 

@@ -24,6 +24,8 @@ mod memory_group;
 mod random;
 /// What became of the rows of a job.
 mod rows;
+/// Counting system calls.
+mod tracer;
 /// Ending what hangs.
 mod watchdog;
 
@@ -39,4 +41,5 @@ pub use listener::Listener;
 pub use memory_group::MemoryGroup;
 pub use random::Random;
 pub use rows::assert_applied_but;
+pub use tracer::{Stretch, SystemCall, mark, trace};
 pub use watchdog::{Watchdog, watchdog};

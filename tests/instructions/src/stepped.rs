@@ -1,0 +1,308 @@
+//! Pools, counted by stepping through the caller's thread or through a worker's.
+//!
+//! What is counted lies between two marks, and there nobody waits; so it does not depend on time. Workers and callers that wait spin
+//! for as long as the program runs, and nobody is woken. But the size of a map's batches follows the time that they take, and
+//! spinning neighbours take it from each other: in those programs they sleep, and the shortest stretch counts, which lies within a batch.
+
+use crate::Path;
+use crate::stepper::{self, Counted, mark};
+use ndarray::{ArrayView1, ArrayViewMut1};
+use ndpool::merge::Sum;
+use ndpool::{Pool, task};
+use ndpool_tests::{Actor, Gate, say, wait_to_be_told};
+use std::process::Command;
+use std::time::Duration;
+
+/// Longer than any count.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+/// Stretches that are counted.
+const N: usize = 16;
+/// Blocks of a short job and of a long one.
+const SHORT: usize = 16;
+const LONG: usize = SHORT + 128;
+/// Blocks of a job whose submission is counted.
+const MANY: usize = 4096;
+/// Calls of a map after which its batches are large.
+const WARM: u64 = 100_000;
+
+/// Whose instructions are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Caller,
+    Worker,
+}
+
+/// What a count is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// The stretch in the middle: one of them may have a buffer to grow.
+    One,
+    /// The shortest stretch.
+    Shortest,
+    /// Stretches are by turns short and long.
+    Difference,
+}
+
+struct Program {
+    name: &'static str,
+    what: &'static str,
+    side: Side,
+    counted: Counted,
+    of: Of,
+    /// Warms up, calls its second argument, and then marks.
+    act: fn(&Pool, &dyn Fn()),
+}
+
+const PROGRAMS: &[Program] = &[
+    Program {
+        name: "block.read",
+        what: "worker: a block that reads a row, from its task to the next block's",
+        side: Side::Worker,
+        counted: Counted::All,
+        of: Of::One,
+        act: |pool, ready| {
+            let x = pool.full(4 * N, 1.0_f64).expect("there is room");
+            let work = || pool.run(read(&x).block_rows(1)).expect("the job is possible");
+            work();
+            ready();
+            work();
+        },
+    },
+    Program {
+        name: "block.stage",
+        what: "worker: a block that changes a row in place, from its task to the next block's",
+        side: Side::Worker,
+        counted: Counted::All,
+        of: Of::One,
+        act: |pool, ready| {
+            let mut x = pool.full(4 * N, 1.0_f64).expect("there is room");
+            let mut work = || pool.run(add(&mut x).block_rows(1)).expect("the job is possible");
+            work();
+            ready();
+            work();
+        },
+    },
+    Program {
+        name: "block.call",
+        what: "worker: a call of a map, from its task to the next call's",
+        side: Side::Worker,
+        counted: Counted::All,
+        of: Of::Shortest,
+        act: |pool, ready| {
+            let work = |from: u64| {
+                for result in pool.map((0..2 * WARM).map(|x| triple(x, x >= from))) {
+                    result.expect("the call is possible");
+                }
+            };
+            work(u64::MAX);
+            ready();
+            work(WARM);
+        },
+    },
+    Program {
+        name: "job.begin",
+        what: "worker: a job of one block that does nothing, from its task to the next job's",
+        side: Side::Worker,
+        counted: Counted::All,
+        of: Of::One,
+        act: |pool, ready| {
+            for is_counted in [false, false, true] {
+                let gate = Gate::new();
+                let held = pool.submit(hold(gate.name())).expect("the job is possible");
+                gate.wait_for(1);
+                let jobs: Vec<_> = (0..N + N / 2).map(|_| pool.submit(nothing(true))).collect();
+                if is_counted {
+                    ready();
+                }
+                gate.open();
+                held.join().expect("the job is possible");
+                jobs.into_iter().for_each(|job| job.and_then(|job| job.join()).expect("the job is possible"));
+            }
+        },
+    },
+    Program {
+        name: "job.submit",
+        what: "caller: a job that does nothing, from its call to its publication",
+        side: Side::Caller,
+        counted: Counted::EverySecond,
+        of: Of::One,
+        act: |pool, ready| {
+            let work = || {
+                mark();
+                let job = pool.submit(nothing(false)).expect("the job is possible");
+                mark();
+                job.join().expect("the job is possible");
+            };
+            (0..N).for_each(|_| work());
+            ready();
+            (0..2 * N).for_each(|_| work());
+        },
+    },
+    Program {
+        name: "job.join",
+        what: "caller: joining a job that has ended",
+        side: Side::Caller,
+        counted: Counted::EverySecond,
+        of: Of::One,
+        act: |pool, ready| {
+            let work = || {
+                let job = pool.submit(nothing(false)).expect("the job is possible");
+                while !job.is_finished() {}
+                mark();
+                job.join().expect("the job is possible");
+                mark();
+            };
+            (0..N).for_each(|_| work());
+            ready();
+            (0..2 * N).for_each(|_| work());
+        },
+    },
+    Program {
+        name: "blocks.submit",
+        what: "caller: a job of 4096 blocks, from its call to its publication",
+        side: Side::Caller,
+        counted: Counted::EverySecond,
+        of: Of::One,
+        act: |pool, ready| {
+            let x = pool.full(MANY, 1.0_f64).expect("there is room");
+            let work = || {
+                mark();
+                let job = pool.submit(sum(&x).block_rows(1)).expect("the job is possible");
+                mark();
+                assert_eq!(job.join().expect("the job is possible").0, MANY as f64);
+            };
+            (0..N).for_each(|_| work());
+            ready();
+            (0..2 * N).for_each(|_| work());
+        },
+    },
+    Program {
+        name: "blocks.join",
+        what: "caller: 128 results more in a job that is joined",
+        side: Side::Caller,
+        counted: Counted::EverySecond,
+        of: Of::Difference,
+        act: |pool, ready| {
+            let x = pool.full(LONG, 1.0_f64).expect("there is room");
+            let work = |blocks: usize| {
+                let job = pool.submit(sum(&x).block_rows(LONG / blocks)).expect("the job is possible");
+                while !job.is_finished() {}
+                mark();
+                let sum = job.join().expect("the job is possible");
+                mark();
+                assert_eq!(sum.0, LONG as f64);
+            };
+            (0..N).for_each(|_| [SHORT, LONG].into_iter().for_each(work));
+            ready();
+            (0..N).for_each(|_| [SHORT, LONG].into_iter().for_each(work));
+        },
+    },
+    Program {
+        name: "map.next",
+        what: "caller: taking the next result of a map",
+        side: Side::Caller,
+        counted: Counted::All,
+        of: Of::Shortest,
+        act: |pool, ready| {
+            let work = |from: u64| {
+                for (i, result) in (0..).zip(pool.map((0..2 * WARM).map(|x| triple(x, false)))) {
+                    result.expect("the call is possible");
+                    if i >= from {
+                        mark();
+                    }
+                }
+            };
+            work(u64::MAX);
+            ready();
+            work(WARM);
+        },
+    },
+];
+
+#[task]
+fn read(x: ArrayView1<f64>) -> Sum<f64> {
+    mark();
+    Sum(x[0])
+}
+
+#[task]
+fn sum(x: ArrayView1<f64>) -> Sum<f64> {
+    Sum(x.sum())
+}
+
+#[task]
+fn add(mut x: ArrayViewMut1<f64>) {
+    mark();
+    x[0] += 1.0;
+}
+
+#[task]
+fn triple(x: u64, is_marked: bool) -> u64 {
+    if is_marked {
+        mark();
+    }
+    3 * x
+}
+
+#[task]
+fn nothing(is_marked: bool) {
+    if is_marked {
+        mark();
+    }
+}
+
+#[task]
+fn hold(gate: &str) {
+    Gate::pass(gate);
+}
+
+pub(crate) fn paths() -> impl Iterator<Item = Path> {
+    PROGRAMS.iter().map(|&Program { name, what, .. }| Path { name, what, count })
+}
+
+fn find(name: &str) -> &'static Program {
+    PROGRAMS.iter().find(|program| program.name == name).expect("a program of this name")
+}
+
+/// In the counted process: tells which thread is to be stepped through, and marks.
+pub(crate) fn act(name: &str) {
+    let program = find(name);
+    let spin = if program.of == Of::Shortest { Duration::ZERO } else { FOR_EVER };
+    let pool = Pool::builder().workers(1).idle_spin(spin).build().expect("a worker can be started");
+    let ready = || {
+        let main_thread = match program.side {
+            Side::Caller => std::process::id(),
+            Side::Worker => pool.worker_pids()[0],
+        };
+        say(&main_thread.to_string());
+        assert_eq!(wait_to_be_told(), "traced");
+    };
+    (program.act)(&pool, &ready);
+}
+
+fn count(name: &str) -> Result<u64, String> {
+    let program = find(name);
+    let mut command = Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
+    command.args(["act", name]);
+    let mut actor = Actor::spawn(command);
+    let thread = actor.hear().parse().expect("a number");
+    let counts = stepper::count(&mut actor, thread, program.counted, N)?;
+    let (text, status) = actor.let_go();
+    if !status.success() {
+        return Err(format!("{name}: {status}: {text}"));
+    }
+    Ok(match program.of {
+        Of::One => middle(counts.into_iter()),
+        Of::Shortest => counts.into_iter().min().unwrap_or_default(),
+        Of::Difference => {
+            let [short, long] = [0, 1].map(|first| middle(counts.iter().copied().skip(first).step_by(2)));
+            long - short
+        }
+    })
+}
+
+fn middle(counts: impl Iterator<Item = u64>) -> u64 {
+    let mut counts: Vec<u64> = counts.collect();
+    counts.sort_unstable();
+    counts[counts.len() / 2]
+}

@@ -1,27 +1,51 @@
 //! Measures ndpool against its peers.
 //!
-//! One module is one question. Each gives a [`Row`]: what ndpool took, what the peer took in the same run, and the goal.
-//! A new question is a new module, a new name in [`ROWS`], and a line in the README.
+//! One module is one question. Each gives a [`Row`] or several: what ndpool took, what the peer took in the same run, and the
+//! goal. A new question is a new module, a new name in [`ROWS`], and a line in the README.
 
+/// Bare programs, which some questions take as the peer.
+mod bare;
 /// How fast a reduction goes through a large array that is shared already.
 mod describe_vs_numpy;
 /// How long two workers take from nothing to a first result.
 mod first_result;
 /// Samples taken in turns, and what they say.
 mod measure;
-/// What a job costs that does nothing.
-mod noop_round_trip;
+/// What one of a million calls costs that do nothing.
+mod noop_map;
+/// What a job costs that does nothing, on workers that sleep.
+mod noop_parked;
+/// What a job costs that does nothing, on workers that are warm.
+mod noop_warm;
 /// What stands in the table.
 mod row;
+/// How fast a large array is updated.
+mod saxpy;
 /// How fast a sum goes through a large array that is shared already.
 mod sum_shared;
+/// What a million blocks cost that do next to nothing.
+mod tiny_blocks;
 
-pub use measure::{Pair, Sample};
+pub use bare::play_role;
+pub use measure::{Bytes, Cost, Pair, Sample};
 pub use row::{Goal, Question, Row, Skipped, Unit};
 
-/// All questions, in the order of the table.
-pub const ROWS: &[Question] =
-    &[sum_shared::QUESTION, describe_vs_numpy::QUESTION, noop_round_trip::QUESTION, first_result::QUESTION];
-
-/// The argument with which this program ends at once, as the peer of a worker's start.
-pub const END_AT_ONCE: &str = "--end-at-once";
+/// All questions, in the order of the table, each with the number of what it belongs to.
+pub const ROWS: &[(&str, Question)] = &[
+    ("1", sum_shared::QUESTION),
+    ("2", describe_vs_numpy::QUESTION),
+    ("3", tiny_blocks::OF_1),
+    ("3", tiny_blocks::OF_64),
+    ("3", tiny_blocks::OF_1024),
+    ("4", noop_map::QUESTION),
+    ("4", noop_map::VS_PROCSPAWN),
+    ("4", noop_map::VS_IPC_CHANNEL),
+    ("4", noop_map::VS_ICEORYX),
+    ("5", noop_warm::QUESTION),
+    ("5", noop_warm::BESIDE_RAYON),
+    ("5", noop_parked::QUESTION),
+    ("6", first_result::QUESTION),
+    ("6", first_result::LARGE_PARENT),
+    ("11", saxpy::STAGED),
+    ("11", saxpy::OUT),
+];

@@ -3,6 +3,8 @@
 //! One module is one question. Each gives a [`Row`] or several: what ndpool took, what the peer took in the same run, and the
 //! goal. A new question is a new module, a new name in [`ROWS`], and a line in the README.
 
+/// On which cores processes may run.
+mod affinity;
 /// Bare programs, which some questions take as the peer.
 mod bare;
 /// How fast a reduction goes through a large array that is shared already.

@@ -120,8 +120,12 @@ impl Bare {
 fn sum(args: &[String]) -> Result<(), Skipped> {
     let mut parent = Parent::new()?;
     parent.answer()?;
+    let mut memory = None;
     while parent.is_asked()? {
-        let memory = Shared::open(args.first().map_or("", String::as_str))?;
+        let memory = match &mut memory {
+            Some(memory) => memory,
+            none => none.insert(Shared::open(args.first().map_or("", String::as_str))?),
+        };
         // SAFETY: who asks has written the data and waits for the sum.
         let numbers = unsafe { memory.all_numbers() };
         parent.answer_number(ArrayView1::from(numbers).sum().to_bits())?;

@@ -35,6 +35,8 @@ mod noop_map;
 mod noop_parked;
 /// What a job costs that does nothing, on workers that are warm.
 mod noop_warm;
+/// The table and the plots.
+mod report;
 /// What stands in the table.
 mod row;
 /// How fast a large array is updated.
@@ -43,10 +45,14 @@ mod saxpy;
 mod sum_shared;
 /// What a million blocks cost that do next to nothing.
 mod tiny_blocks;
+/// What ndpool is not faster at.
+mod when_not;
 
 pub use bare::play_role;
 pub use measure::{Bytes, Cost, Pair, Sample};
+pub use report::write_report;
 pub use row::{Goal, Question, Row, Skipped, Unit};
+pub use when_not::WHEN_NOT;
 
 /// All questions, in the order of the table, each with the number of what it belongs to.
 pub const ROWS: &[(&str, Question)] = &[
@@ -68,6 +74,7 @@ pub const ROWS: &[(&str, Question)] = &[
     ("7", fresh_worker::COPIED_IN),
     ("7", fresh_worker::BORN_SHARED),
     ("8", copied_and_summed::QUESTION),
+    ("8", copied_and_summed::KEPT),
     ("9", fresh_segment::QUESTION),
     ("10", killed_midway::QUESTION),
     ("11", saxpy::STAGED),

@@ -94,6 +94,37 @@ impl Shared {
         unsafe { std::slice::from_raw_parts_mut(first, range.len()) }
     }
 
+    /// Copies numbers to the data from number `first` on, past the caches where the processor can: what is written is not read
+    /// into them first.
+    ///
+    /// # Safety
+    ///
+    /// As for [`numbers_mut`](Self::numbers_mut).
+    pub(crate) unsafe fn stream(&mut self, first: usize, from: &[f64]) {
+        // SAFETY: the caller promises what is asked for.
+        let target = unsafe { self.numbers_mut(first..first + from.len()) };
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_mm_loadu_pd, _mm_sfence, _mm_stream_pd};
+            let is_aligned = target.as_ptr().align_offset(16) == 0;
+            if is_aligned {
+                let (pairs, rest) = target.as_chunks_mut::<2>();
+                for (to, from) in pairs.iter_mut().zip(from.as_chunks::<2>().0) {
+                    // SAFETY: two numbers lie there.
+                    let pair = unsafe { _mm_loadu_pd(from.as_ptr()) };
+                    // SAFETY: two numbers have room there, and the first is aligned.
+                    unsafe { _mm_stream_pd(to.as_mut_ptr(), pair) };
+                }
+                rest.copy_from_slice(&from[from.len() - rest.len()..]);
+                // What follows is not to be seen before what was streamed.
+                // SAFETY: every x86-64 processor has the instruction.
+                unsafe { _mm_sfence() };
+                return;
+            }
+        }
+        target.copy_from_slice(from);
+    }
+
     fn place_of(&self, range: &Range<usize>) -> *mut f64 {
         let n = (self.map.len() - DATA) / size_of::<f64>();
         assert!(range.start <= range.end && range.end <= n, "numbers {range:?} of {n}");

@@ -1,13 +1,14 @@
 //! Measures ndpool against its peers and prints a table, or one JSON object per line.
 //!
-//! `cargo run --release -p ndpool-benches --bin versus -- [--only NAME]… [--json]`
+//! `cargo run --release -p ndpool-benches --bin versus -- [--only NAME]… [--when-not] [--json]`
 
-use ndpool_benches::{Question, ROWS, play_role};
+use ndpool_benches::{Question, ROWS, WHEN_NOT, play_role};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: versus [--only NAME]... [--json]
+const USAGE: &str = "usage: versus [--only NAME]... [--when-not] [--json]
 
 --only NAME  measure this row, or all rows whose name begins so
+--when-not   measure what ndpool is not faster at
 --json       print one JSON object per line";
 
 fn main() -> ExitCode {
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     }
     ndpool::init();
     procspawn::init();
-    let (rows, as_json) = match options() {
+    let Options { rows, as_json } = match options() {
         Ok(options) => options,
         Err(message) => {
             eprintln!("{message}\n{USAGE}");
@@ -33,24 +34,29 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The rows to measure, and whether to print JSON.
-fn options() -> Result<(Vec<&'static (&'static str, Question)>, bool), String> {
+/// What the arguments ask for.
+struct Options {
+    rows: Vec<&'static (&'static str, Question)>,
+    as_json: bool,
+}
+
+fn options() -> Result<Options, String> {
     let (mut rows, mut as_json) = (Vec::new(), false);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--json" => as_json = true,
+            "--when-not" => rows.extend(WHEN_NOT),
             "--only" => {
                 let name = args.next().ok_or("--only takes the name of a row")?;
-                let exact = ROWS.iter().filter(|(_, row)| row.name == name);
-                let alike = ROWS.iter().filter(|(_, row)| row.name.starts_with(&name));
+                let all = || ROWS.iter().chain(WHEN_NOT);
                 let before = rows.len();
-                rows.extend(exact);
+                rows.extend(all().filter(|(_, row)| row.name == name));
                 if rows.len() == before {
-                    rows.extend(alike);
+                    rows.extend(all().filter(|(_, row)| row.name.starts_with(&name)));
                 }
                 if rows.len() == before {
-                    let names: Vec<_> = ROWS.iter().map(|(_, row)| row.name).collect();
+                    let names: Vec<_> = all().map(|(_, row)| row.name).collect();
                     return Err(format!("no row is named {name:?}; there are {}", names.join(", ")));
                 }
             }
@@ -60,5 +66,5 @@ fn options() -> Result<(Vec<&'static (&'static str, Question)>, bool), String> {
     if rows.is_empty() {
         rows.extend(ROWS);
     }
-    Ok((rows, as_json))
+    Ok(Options { rows, as_json })
 }

@@ -1,49 +1,64 @@
 //! Measures ndpool against its peers and prints a table, or one JSON object per line.
 //!
-//! `cargo run --release -p ndpool-benches --bin versus -- [--only NAME]… [--json]`
+//! `cargo run --release -p ndpool-benches --bin versus -- [--only NAME]… [--when-not] [--json]`
 
-use ndpool_benches::{END_AT_ONCE, Question, ROWS};
+use ndpool_benches::{Question, ROWS, WHEN_NOT, play_role};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: versus [--only NAME]... [--json]";
+const USAGE: &str = "usage: versus [--only NAME]... [--when-not] [--json]
+
+--only NAME  measure this row, or all rows whose name begins so
+--when-not   measure what ndpool is not faster at
+--json       print one JSON object per line";
 
 fn main() -> ExitCode {
-    // The peer of a worker's start does no more than what every program does.
-    if std::env::args().nth(1).is_some_and(|arg| arg == END_AT_ONCE) {
-        return ExitCode::SUCCESS;
+    if let Some(code) = play_role() {
+        return code;
     }
     ndpool::init();
-    let (rows, as_json) = match options() {
+    procspawn::init();
+    let Options { rows, as_json } = match options() {
         Ok(options) => options,
         Err(message) => {
             eprintln!("{message}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    for row in rows {
-        match row.answer() {
+    for (number, question) in rows {
+        match question.answer(number) {
             Ok(row) if as_json => println!("{}", row.to_json()),
             Ok(row) => println!("{row}"),
-            Err(why) => eprintln!("{}: skipped: {}", row.name, why.0),
+            Err(why) => eprintln!("{}: skipped: {}", question.name, why.0),
         }
     }
     ExitCode::SUCCESS
 }
 
-/// The rows to measure, and whether to print JSON.
-fn options() -> Result<(Vec<&'static Question>, bool), String> {
+/// What the arguments ask for.
+struct Options {
+    rows: Vec<&'static (&'static str, Question)>,
+    as_json: bool,
+}
+
+fn options() -> Result<Options, String> {
     let (mut rows, mut as_json) = (Vec::new(), false);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--json" => as_json = true,
+            "--when-not" => rows.extend(WHEN_NOT),
             "--only" => {
                 let name = args.next().ok_or("--only takes the name of a row")?;
-                let row = ROWS.iter().find(|row| row.name == name).ok_or_else(|| {
-                    let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
-                    format!("no row is named {name:?}; there are {}", names.join(", "))
-                })?;
-                rows.push(row);
+                let all = || ROWS.iter().chain(WHEN_NOT);
+                let before = rows.len();
+                rows.extend(all().filter(|(_, row)| row.name == name));
+                if rows.len() == before {
+                    rows.extend(all().filter(|(_, row)| row.name.starts_with(&name)));
+                }
+                if rows.len() == before {
+                    let names: Vec<_> = all().map(|(_, row)| row.name).collect();
+                    return Err(format!("no row is named {name:?}; there are {}", names.join(", ")));
+                }
             }
             other => return Err(format!("unknown argument {other:?}")),
         }
@@ -51,5 +66,5 @@ fn options() -> Result<(Vec<&'static Question>, bool), String> {
     if rows.is_empty() {
         rows.extend(ROWS);
     }
-    Ok((rows, as_json))
+    Ok(Options { rows, as_json })
 }

@@ -1,0 +1,111 @@
+//! How long does it take to copy 100 MB into memory that was used before, and have a running worker sum them behind the copy?
+//!
+//! The caller copies on one core while the worker sums on the other what is there already. With ndpool the data go into 50 arrays,
+//! and each is summed by a job of its own as soon as it is full: into arrays that are made of memory which the pool recycles, or into
+//! arrays that were kept, through their views. The bare program says in a word of the shared memory how far its copy is, which
+//! goes past the caches, and its child spins on that word.
+
+use crate::bare::{Bare, Parent, Role, Shared, die_with_parent, spin_until};
+use crate::measure::{Pair, in_turns, timed};
+use crate::row::{Goal, Question, Skipped, Unit};
+use crate::sum_shared::numbers;
+use ndarray::ArrayView1;
+use ndpool::{Pool, ops};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub(crate) const QUESTION: Question = Question {
+    name: "copied_and_summed_behind",
+    peer_name: "a copy past the caches, a word that says how far it is, a child that sums behind it",
+    goal: Goal::Limit { limit: 15.0, bare: 11.0 },
+    unit: Unit::Milliseconds,
+    measure: measure_recycled,
+};
+
+pub(crate) const KEPT: Question =
+    Question { name: "written_and_summed_behind", measure: measure_kept, ..QUESTION };
+
+/// Sums what has been copied as far as word 0 says, whenever it is asked to; argument: the memory.
+pub(crate) const SUM_BEHIND: Role = Role { name: "sum-behind", play: sum_behind };
+
+const N: usize = 12_500_000;
+const N_RUNS: usize = 25;
+/// What is copied before it is summed: 2 MB.
+const PIECE: usize = N / 50;
+
+fn measure_recycled() -> Result<Pair, Skipped> {
+    let data = data();
+    let pool = Pool::builder().workers(1).build()?;
+    // Arrays are filled by rayon's threads: here by one, since the worker has the other core.
+    let copier =
+        rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| Skipped(error.to_string()))?;
+    beside_bare(&data, || {
+        copier.install(|| {
+            let mut jobs = Vec::with_capacity(N / PIECE);
+            for piece in data.chunks(PIECE) {
+                let x = Arc::new(pool.from_array(&ArrayView1::from(piece))?);
+                jobs.push((pool.submit(ops::sum(Arc::clone(&x)))?, x));
+            }
+            // All arrays live until here: together they are the 100 MB.
+            jobs.into_iter().map(|(job, _)| job.join()).sum()
+        })
+    })
+}
+
+fn measure_kept() -> Result<Pair, Skipped> {
+    let data = data();
+    let pool = Pool::builder().workers(1).build()?;
+    let mut arrays =
+        (0..N / PIECE).map(|_| pool.zeros::<f64, _>(PIECE)).collect::<ndpool::Result<Vec<_>>>()?;
+    beside_bare(&data, || {
+        let mut jobs = Vec::with_capacity(N / PIECE);
+        for (x, piece) in arrays.iter_mut().zip(data.chunks(PIECE)) {
+            x.view_mut().as_slice_mut().expect("C order").copy_from_slice(piece);
+            jobs.push(pool.submit(ops::sum(&*x))?);
+        }
+        jobs.into_iter().map(|job| job.join()).sum()
+    })
+}
+
+fn data() -> Vec<f64> {
+    (0..N).map(numbers).collect()
+}
+
+fn beside_bare(data: &[f64], mut ndpool: impl FnMut() -> ndpool::Result<f64>) -> Result<Pair, Skipped> {
+    let expected: f64 = data.iter().sum();
+    let mut memory = Shared::new(size_of_val(data))?;
+    let mut child = Bare::start(SUM_BEHIND, &[memory.path()])?;
+    in_turns(
+        N_RUNS,
+        || timed(&expected, || Ok(ndpool()?)),
+        || {
+            memory.word(0).store(0, Ordering::Release);
+            timed(&expected, || {
+                child.ask()?;
+                for (i, piece) in data.chunks(PIECE).enumerate() {
+                    // SAFETY: the child reads nothing behind what the word says.
+                    unsafe { memory.stream(i * PIECE, piece) };
+                    memory.word(0).store(i as u32 + 1, Ordering::Release);
+                }
+                child.wait_for_number().map(f64::from_bits)
+            })
+        },
+    )
+}
+
+fn sum_behind(args: &[String]) -> Result<(), Skipped> {
+    die_with_parent();
+    let memory = Shared::open(args.first().map_or("", String::as_str))?;
+    let mut parent = Parent::new()?;
+    while parent.is_asked()? {
+        let mut total = 0.0;
+        for i in 0..N / PIECE {
+            spin_until(|| memory.word(0).load(Ordering::Acquire) > i as u32);
+            // SAFETY: the word says that this piece is written, and it is not written again before the answer.
+            let piece = unsafe { memory.numbers(i * PIECE..(i + 1) * PIECE) };
+            total += ArrayView1::from(piece).sum();
+        }
+        parent.answer_number(total.to_bits())?;
+    }
+    Ok(())
+}

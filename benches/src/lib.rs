@@ -3,14 +3,16 @@
 //! One module is one question. Each gives a [`Row`]: what ndpool took, what the peer took in the same run, and the goal.
 //! A new question is a new module, a new name in [`ROWS`], and a line in the README.
 
-/// How fast a reduction goes through a large array that is shared already.
-mod describe_vs_numpy;
+/// The rows whose peer is a Python program.
+mod against_python;
 /// How long two workers take from nothing to a first result.
 mod first_result;
 /// Samples taken in turns, and what they say.
 mod measure;
 /// What a job costs that does nothing.
 mod noop_round_trip;
+/// Python programs that do their work when told to.
+mod python;
 /// What stands in the table.
 mod row;
 /// How fast a sum goes through a large array that is shared already.
@@ -20,8 +22,18 @@ pub use measure::{Pair, Sample};
 pub use row::{Goal, Question, Row, Skipped, Unit};
 
 /// All questions, in the order of the table.
-pub const ROWS: &[Question] =
-    &[sum_shared::QUESTION, describe_vs_numpy::QUESTION, noop_round_trip::QUESTION, first_result::QUESTION];
+pub const ROWS: &[Question] = &[
+    sum_shared::QUESTION,
+    against_python::describe::QUESTION,
+    noop_round_trip::QUESTION,
+    first_result::QUESTION,
+    against_python::map_multiprocessing::QUESTION,
+    against_python::map_multiprocessing_chunked::QUESTION,
+    against_python::map_executor::QUESTION,
+    against_python::map_joblib::QUESTION,
+    against_python::map_mpire::QUESTION,
+    against_python::map_ray::QUESTION,
+];
 
 /// The argument with which this program ends at once, as the peer of a worker's start.
 pub const END_AT_ONCE: &str = "--end-at-once";

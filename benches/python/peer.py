@@ -23,6 +23,13 @@ def serve(work):
         say(seconds=seconds, result=result)
 
 
+def serve_timed(work, n_before=1):
+    """Answers with what `work` returns, until stdin ends; does it some times before, to be warm."""
+    for _ in range(n_before):
+        work()
+    serve(lambda: timed(work))
+
+
 def timed(work):
     """How many seconds `work` takes, and what it returns."""
     start = time.perf_counter()

@@ -3,11 +3,11 @@
 import sys
 
 from peer import serve
-from ray_alone import cluster, into_own_network
+from ray_alone import cluster, start_over_alone
 from same import checked, same
 
 if __name__ == "__main__":
-    into_own_network()
+    start_over_alone()
     n = int(sys.argv[1])
     with cluster() as ray:
         task = ray.remote(same)

@@ -1,7 +1,8 @@
 """Ray on this machine alone.
 
-Ray's servers listen on all of a machine's addresses. Here they run in a network of their own, which has nothing but a
-loopback device. What Ray writes, its key too, goes to a temporary directory that is removed.
+Ray's servers listen on all of a machine's addresses, and outlive a program that is killed. Here they run in a network of
+their own, which has nothing but a loopback device, and among processes of their own, which end with the first of them. What
+Ray writes, its key too, goes to a temporary directory that is removed.
 """
 
 import contextlib
@@ -16,20 +17,22 @@ import tempfile
 
 from peer import N_WORKERS, say
 
-ALONE = ["unshare", "--user", "--map-root-user", "--net"]
-MARK = "NDPOOL_BENCHES_IN_OWN_NETWORK"
+ALONE = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+MARK = "NDPOOL_BENCHES_RAY_ALONE"
 
 
-def into_own_network():
-    """Starts this program over in a network of its own, once. Where that is forbidden, says so and ends it."""
-    if os.environ.get(MARK) == str(os.getpid()):
+def start_over_alone():
+    """Starts this program over in namespaces of its own, once. Where that is forbidden, says so and ends it."""
+    if os.environ.pop(MARK, None):
         loopback_up()
         return
-    trial = subprocess.run([*ALONE, "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if trial.returncode:
-        say(skipped=f"Ray would listen on all addresses, and may have no network of its own: {trial.stderr.strip()}")
+    try:
+        subprocess.run([*ALONE, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        why = getattr(error, "stderr", None) or str(error)
+        say(skipped=f"Ray would listen on all addresses, and may not have namespaces of its own: {why.strip()}")
         sys.exit(0)
-    os.environ[MARK] = str(os.getpid())
+    os.environ[MARK] = "yes"
     os.execvp(ALONE[0], [*ALONE, sys.executable, *sys.argv])
 
 
@@ -46,7 +49,12 @@ def cluster(object_store_bytes=100_000_000):
         token = os.path.join(directory, "token")
         with open(os.open(token, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=token, RAY_USAGE_STATS_ENABLED="0")
+        os.environ.update(
+            RAY_AUTH_MODE="token",
+            RAY_AUTH_TOKEN_PATH=token,
+            RAY_BACKEND_LOG_LEVEL="error",
+            RAY_USAGE_STATS_ENABLED="0",
+        )
         import ray  # reads the variables above
 
         ray.init(

@@ -5,10 +5,10 @@ import sys
 import numpy as np
 
 from peer import serve_timed
-from ray_alone import cluster, into_own_network
+from ray_alone import cluster, start_over_alone
 
 if __name__ == "__main__":
-    into_own_network()
+    start_over_alone()
     x = np.load(sys.argv[1])
     with cluster(object_store_bytes=4 * x.nbytes) as ray:
         total = ray.remote(lambda x: float(x.sum()))

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 from peer import N_WORKERS, serve_timed
-from ray_alone import cluster, into_own_network
+from ray_alone import cluster, start_over_alone
 
 
 def total(x, first, end):
@@ -13,7 +13,7 @@ def total(x, first, end):
 
 
 if __name__ == "__main__":
-    into_own_network()
+    start_over_alone()
     source = np.load(sys.argv[1], mmap_mode="r")
     n = len(source)
     parts = [(n * i // N_WORKERS, n * (i + 1) // N_WORKERS) for i in range(N_WORKERS)]

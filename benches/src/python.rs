@@ -169,3 +169,72 @@ fn interpreter_with(modules: &[&str]) -> Result<&'static str, Skipped> {
     };
     Err(Skipped(format!("{why}; run benches/python/setup.sh{option}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::PathBuf;
+
+    /// Starts a program with this text, which finds `peer.py`.
+    fn start(directory: &TempDir, text: &str) -> Result<Python, Skipped> {
+        let path = directory.path().join("program.py");
+        fs::write(&path, format!("import sys; sys.path.append({PROGRAMS:?}); import peer\n{text}")).unwrap();
+        Python::start(path.to_str().unwrap(), &[], &[] as &[&OsStr])
+    }
+
+    fn why(result: Result<Python, Skipped>) -> String {
+        result.err().expect("the program should not be ready").0
+    }
+
+    #[test]
+    fn a_module_that_is_missing_is_named_with_what_installs_it() {
+        let no_args: &[&OsStr] = &[];
+        let why = why(Python::start("map_joblib.py", &["json", "no_such_module"], no_args));
+        assert!(why.contains("has no no_such_module; run benches/python/setup.sh --peers"), "{why}");
+    }
+
+    #[test]
+    fn each_request_is_answered_and_nothing_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = "import tempfile; made = tempfile.mkdtemp()\npeer.serve(lambda: (0.25, [made]))";
+        let mut python = start(&directory, program).unwrap_or_else(|why| panic!("{}", why.0));
+        let mut made = PathBuf::new();
+        for _ in 0..3 {
+            let (took, [path]) = python.run::<[PathBuf; 1]>().unwrap_or_else(|why| panic!("{}", why.0));
+            assert_eq!(took, Duration::from_millis(250));
+            assert!(path.is_dir());
+            made = path;
+        }
+        let process = PathBuf::from(format!("/proc/{}", python.child.id()));
+        assert!(process.exists());
+        drop(python);
+        assert!(!process.exists() && !made.exists());
+    }
+
+    #[test]
+    fn a_program_says_why_it_cannot_be_used_here() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(why(start(&directory, "peer.say(skipped='no such luck')")), "no such luck");
+    }
+
+    #[test]
+    fn a_program_that_ends_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(why(start(&directory, "sys.exit(3)")).contains("ended"));
+
+        let mut python = start(&directory, "peer.serve(sys.exit)").unwrap_or_else(|why| panic!("{}", why.0));
+        assert!(python.run::<f64>().unwrap_err().0.contains("ended"));
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = "print('{}'); sys.stdin.read()";
+        assert!(why(start(&directory, program)).contains("{}"));
+
+        let mut python =
+            start(&directory, "peer.serve(lambda: (1.0, 'text'))").unwrap_or_else(|why| panic!("{}", why.0));
+        assert!(python.run::<f64>().is_err());
+    }
+}

@@ -53,7 +53,10 @@ fn answer() -> u32 {
     42
 }
 
-fn against(way: &str, ours: fn(&Array1<f64>) -> Result<(Duration, f64), Skipped>) -> Result<Pair, Skipped> {
+/// How long it took, and the sum.
+type Answer = Result<(Duration, f64), Skipped>;
+
+fn against(way: &str, ours: fn(&Array1<f64>) -> Answer) -> Result<Pair, Skipped> {
     let mut peer = with_numbers(N, "fresh_worker.py", &["numpy"], &[way])?;
     let x = Array1::from_shape_fn(N, numbers);
     let expected = x.sum();
@@ -64,7 +67,7 @@ fn against(way: &str, ours: fn(&Array1<f64>) -> Result<(Duration, f64), Skipped>
     in_turns(N_RUNS, || ours(&x).map(checked), || peer.run().map(checked))
 }
 
-fn copied_in(x: &Array1<f64>) -> Result<(Duration, f64), Skipped> {
+fn copied_in(x: &Array1<f64>) -> Answer {
     let start = Instant::now();
     let pool = Pool::builder().workers(1).build()?;
     let shared = pool.from_array(x)?;
@@ -72,7 +75,7 @@ fn copied_in(x: &Array1<f64>) -> Result<(Duration, f64), Skipped> {
     Ok((start.elapsed(), total))
 }
 
-fn born_shared(x: &Array1<f64>) -> Result<(Duration, f64), Skipped> {
+fn born_shared(x: &Array1<f64>) -> Answer {
     let start = Instant::now();
     let pool = Pool::builder().workers(1).build()?;
     assert_eq!(pool.run(answer())?, 42);

@@ -1,50 +1,70 @@
 //! Measures ndpool against its peers.
 //!
-//! One module is one question. Each gives a [`Row`]: what ndpool took, what the peer took in the same run, and the goal.
-//! A new question is a new module, a new name in [`ROWS`], and a line in the README.
+//! One module is one question. Each gives a [`Row`] or several: what ndpool took, what the peer took in the same run, and the
+//! goal. A new question is a new module, a new name in [`ROWS`], and a line in the README.
 
 /// The rows whose peer is a Python program.
 mod against_python;
+/// Bare programs, which some questions take as the peer.
+mod bare;
 /// How long two workers take from nothing to a first result.
 mod first_result;
 /// Samples taken in turns, and what they say.
 mod measure;
-/// What a job costs that does nothing.
-mod noop_round_trip;
+/// What one of a million calls costs that do nothing.
+mod noop_map;
+/// What a job costs that does nothing, on workers that sleep.
+mod noop_parked;
+/// What a job costs that does nothing, on workers that are warm.
+mod noop_warm;
 /// Python programs that do their work when told to.
 mod python;
 /// What stands in the table.
 mod row;
+/// How fast a large array is updated.
+mod saxpy;
 /// How fast a sum goes through a large array that is shared already.
 mod sum_shared;
+/// What a million blocks cost that do next to nothing.
+mod tiny_blocks;
 
-pub use measure::{Pair, Sample};
+pub use bare::play_role;
+pub use measure::{Bytes, Cost, Pair, Sample};
 pub use row::{Goal, Question, Row, Skipped, Unit};
 
-/// All questions, in the order of the table.
-pub const ROWS: &[Question] = &[
-    sum_shared::QUESTION,
-    against_python::describe::QUESTION,
-    noop_round_trip::QUESTION,
-    first_result::QUESTION,
-    against_python::map_calls::VS_MULTIPROCESSING,
-    against_python::map_calls::VS_EXECUTOR,
-    against_python::map_calls::VS_JOBLIB,
-    against_python::map_calls::VS_MPIRE,
-    against_python::map_calls::VS_RAY,
-    against_python::map_calls::VS_MULTIPROCESSING_LISTS,
-    against_python::map_calls::VS_JOBLIB_BATCHES,
-    against_python::fresh_worker::VS_QUEUE,
-    against_python::fresh_worker::VS_SHARED_MEMORY,
-    against_python::fresh_worker::BORN_SHARED,
-    against_python::running_worker::VS_QUEUE,
-    against_python::running_worker::VS_SHARED_MEMORY,
-    against_python::running_worker::VS_JOBLIB,
-    against_python::running_worker::VS_RAY,
-    against_python::sum_shared::VS_MULTIPROCESSING,
-    against_python::sum_shared::VS_JOBLIB,
-    against_python::sum_shared::VS_RAY,
+/// All questions, in the order of the table, each with the number of what it belongs to.
+pub const ROWS: &[(&str, Question)] = &[
+    ("1", sum_shared::QUESTION),
+    ("1", against_python::sum_shared::VS_MULTIPROCESSING),
+    ("1", against_python::sum_shared::VS_JOBLIB),
+    ("1", against_python::sum_shared::VS_RAY),
+    ("2", against_python::describe::QUESTION),
+    ("3", tiny_blocks::OF_1),
+    ("3", tiny_blocks::OF_64),
+    ("3", tiny_blocks::OF_1024),
+    ("4", noop_map::QUESTION),
+    ("4", noop_map::VS_PROCSPAWN),
+    ("4", noop_map::VS_IPC_CHANNEL),
+    ("4", noop_map::VS_ICEORYX),
+    ("4", against_python::map_calls::VS_MULTIPROCESSING),
+    ("4", against_python::map_calls::VS_EXECUTOR),
+    ("4", against_python::map_calls::VS_JOBLIB),
+    ("4", against_python::map_calls::VS_MPIRE),
+    ("4", against_python::map_calls::VS_RAY),
+    ("4", against_python::map_calls::VS_POOL_IN_LISTS),
+    ("4", against_python::map_calls::VS_JOBLIB_BATCHES),
+    ("5", noop_warm::QUESTION),
+    ("5", noop_warm::BESIDE_RAYON),
+    ("5", noop_parked::QUESTION),
+    ("6", first_result::QUESTION),
+    ("6", first_result::LARGE_PARENT),
+    ("7", against_python::fresh_worker::VS_QUEUE),
+    ("7", against_python::fresh_worker::VS_SHARED_MEMORY),
+    ("7", against_python::fresh_worker::BORN_SHARED),
+    ("8", against_python::running_worker::VS_QUEUE),
+    ("8", against_python::running_worker::VS_SHARED_MEMORY),
+    ("8", against_python::running_worker::VS_JOBLIB),
+    ("8", against_python::running_worker::VS_RAY),
+    ("11", saxpy::STAGED),
+    ("11", saxpy::OUT),
 ];
-
-/// The argument with which this program ends at once, as the peer of a worker's start.
-pub const END_AT_ONCE: &str = "--end-at-once";

@@ -1,20 +1,54 @@
 //! Samples taken in turns, and what they say.
 //!
 //! Both sides are measured in one run, one after the other, and who goes first alternates, so that what disturbs the
-//! machine disturbs both. The typical value is the median; where the minimum is below 10 ms, it is the minimum, since
-//! there the noise of a machine is larger than what is asked.
+//! machine disturbs both. The typical cost is the median; where the shortest run is below 10 ms, it is the minimum,
+//! since there the noise of a machine is larger than what is asked.
 
 use crate::row::Skipped;
 use std::time::{Duration, Instant};
 
-/// Medians of what is this short are noise.
+/// Medians of runs that are this short are noise.
 const SHORT_SECONDS: f64 = 10e-3;
 
-/// Times of one side, in seconds, sorted.
-#[derive(Debug)]
-pub struct Sample(Vec<f64>);
+/// What a run costs: time, or memory.
+pub trait Cost {
+    /// Whether noise makes it larger, never smaller, so that a short one is told by its minimum.
+    const IS_TIME: bool;
 
-/// Times of both sides, taken in turns.
+    /// In seconds, or in bytes.
+    fn amount(self) -> f64;
+}
+
+impl Cost for Duration {
+    const IS_TIME: bool = true;
+
+    fn amount(self) -> f64 {
+        self.as_secs_f64()
+    }
+}
+
+/// A cost in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+impl Cost for Bytes {
+    const IS_TIME: bool = false;
+
+    fn amount(self) -> f64 {
+        self.0 as f64
+    }
+}
+
+/// Costs of one side, in seconds or in bytes, sorted.
+#[derive(Debug)]
+pub struct Sample {
+    runs: Vec<f64>,
+    is_time: bool,
+    /// What a run does so many times that its cost is told for one of them.
+    n_items: f64,
+}
+
+/// Costs of both sides, taken in turns.
 #[derive(Debug)]
 pub struct Pair {
     /// ndpool's.
@@ -24,55 +58,66 @@ pub struct Pair {
 }
 
 impl Sample {
-    fn new(mut seconds: Vec<f64>) -> Self {
-        seconds.sort_by(f64::total_cmp);
-        Self(seconds)
+    fn new<C: Cost>(runs: Vec<C>) -> Self {
+        let mut runs: Vec<f64> = runs.into_iter().map(C::amount).collect();
+        runs.sort_by(f64::total_cmp);
+        Self { runs, is_time: C::IS_TIME, n_items: 1.0 }
     }
 
-    /// Number of times.
-    #[expect(clippy::len_without_is_empty, reason = "a sample has at least one time")]
+    /// Number of runs.
+    #[expect(clippy::len_without_is_empty, reason = "a sample has at least one run")]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.runs.len()
     }
 
-    /// The median, or, if it is short, the minimum; seconds.
+    /// The median, or, if runs are short, the minimum; seconds or bytes for one item.
     pub fn typical(&self) -> f64 {
-        let minimum = self.0[0];
-        if minimum < SHORT_SECONDS { minimum } else { self.quantile(0.5) }
+        let minimum = self.runs[0];
+        let is_short = self.is_time && minimum < SHORT_SECONDS;
+        if is_short { minimum / self.n_items } else { self.quantile(0.5) }
     }
 
-    /// The distance between the quartiles; seconds.
+    /// The distance between the quartiles; seconds or bytes for one item.
     pub fn spread(&self) -> f64 {
         self.quantile(0.75) - self.quantile(0.25)
     }
 
     fn quantile(&self, q: f64) -> f64 {
-        self.0[((self.0.len() - 1) as f64 * q).round() as usize]
+        self.runs[((self.runs.len() - 1) as f64 * q).round() as usize] / self.n_items
+    }
+}
+
+impl Pair {
+    /// Tells costs for one of the items that a run of each side does.
+    pub(crate) fn per_item(mut self, n_ndpool: usize, n_peer: usize) -> Self {
+        self.ndpool.n_items = n_ndpool as f64;
+        self.peer.n_items = n_peer as f64;
+        self
     }
 }
 
 /// Measures both sides `n_runs` times each, in turns, after one run of each that does not count.
 ///
-/// Each function does its work once and says how long it took, without preparation and clean-up.
+/// Each function does its work once and says what it cost, without preparation and clean-up.
 ///
 /// # Errors
 ///
 /// The first error of either side.
-pub(crate) fn in_turns(
+pub(crate) fn in_turns<C: Cost>(
     n_runs: usize,
-    mut ndpool: impl FnMut() -> Result<Duration, Skipped>,
-    mut peer: impl FnMut() -> Result<Duration, Skipped>,
+    mut ndpool: impl FnMut() -> Result<C, Skipped>,
+    mut peer: impl FnMut() -> Result<C, Skipped>,
 ) -> Result<Pair, Skipped> {
     ndpool()?;
     peer()?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for run in 0..n_runs {
         if run % 2 == 0 {
-            ours.push(ndpool()?.as_secs_f64());
-            theirs.push(peer()?.as_secs_f64());
+            ours.push(ndpool()?);
+            theirs.push(peer()?);
         } else {
-            theirs.push(peer()?.as_secs_f64());
-            ours.push(ndpool()?.as_secs_f64());
+            theirs.push(peer()?);
+            ours.push(ndpool()?);
         }
     }
     Ok(Pair { ndpool: Sample::new(ours), peer: Sample::new(theirs) })
@@ -82,7 +127,11 @@ pub(crate) fn in_turns(
 ///
 /// # Errors
 ///
-/// That of the function, or a result that is not the expected one.
+/// That of the function.
+///
+/// # Panics
+///
+/// If the result is not the expected one.
 pub(crate) fn timed<T: PartialEq + std::fmt::Debug>(
     expected: &T,
     work: impl FnOnce() -> Result<T, Skipped>,

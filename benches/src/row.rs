@@ -1,25 +1,65 @@
 //! One line of the table.
 
-use crate::measure::Pair;
-use serde::Serialize;
+use crate::measure::{Pair, Sample};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What must hold for the row to be good.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Goal {
-    /// The ratio of ndpool's time to the peer's is at most this.
+    /// The ratio of ndpool's cost to the peer's is at most this.
     Ratio(f64),
-    /// ndpool's time is at most this many of the row's units.
-    Time(f64),
+    /// ndpool's cost is at most `limit` of the row's units. The peer is a bare program, which reached `bare` of them
+    /// where the limit was set: the ratio is at most the one to the other.
+    Limit {
+        /// The most that ndpool may cost.
+        limit: f64,
+        /// What the bare program cost there.
+        bare: f64,
+    },
+    /// ndpool's cost is at most this many of the row's units, whatever the peer's.
+    Within(f64),
 }
 
-/// The unit of a row's times.
+impl Goal {
+    /// The ratio that must not be exceeded, beside a peer of this cost in the row's units.
+    fn ratio(self, peer: f64) -> f64 {
+        match self {
+            Self::Ratio(ratio) => ratio,
+            Self::Limit { limit, bare } => limit / bare,
+            Self::Within(limit) => limit / peer,
+        }
+    }
+
+    /// The cost that must not be exceeded, in the row's units.
+    fn limit(self) -> Option<f64> {
+        match self {
+            Self::Ratio(_) => None,
+            Self::Limit { limit, .. } | Self::Within(limit) => Some(limit),
+        }
+    }
+
+    fn bare(self) -> Option<f64> {
+        match self {
+            Self::Limit { bare, .. } => Some(bare),
+            Self::Ratio(_) | Self::Within(_) => None,
+        }
+    }
+}
+
+/// The unit of a row's costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// 10⁻³ s.
     Milliseconds,
     /// 10⁻⁶ s.
     Microseconds,
+    /// 10⁻⁹ s.
+    Nanoseconds,
+    /// Bytes.
+    Bytes,
+    /// 10⁶ bytes.
+    Megabytes,
 }
 
 impl Unit {
@@ -27,20 +67,21 @@ impl Unit {
         match self {
             Self::Milliseconds => "ms",
             Self::Microseconds => "µs",
+            Self::Nanoseconds => "ns",
+            Self::Bytes => "B",
+            Self::Megabytes => "MB",
         }
     }
 
-    fn of_seconds(self, seconds: f64) -> f64 {
+    /// So many seconds, or bytes, in this unit.
+    fn of(self, amount: f64) -> f64 {
         match self {
-            Self::Milliseconds => seconds * 1e3,
-            Self::Microseconds => seconds * 1e6,
+            Self::Milliseconds => amount * 1e3,
+            Self::Microseconds => amount * 1e6,
+            Self::Nanoseconds => amount * 1e9,
+            Self::Bytes => amount,
+            Self::Megabytes => amount * 1e-6,
         }
-    }
-}
-
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -53,7 +94,7 @@ pub struct Question {
     pub peer_name: &'static str,
     /// What must hold.
     pub goal: Goal,
-    /// The unit of the times.
+    /// The unit of the costs.
     pub unit: Unit,
     /// Measures.
     pub measure: fn() -> Result<Pair, Skipped>,
@@ -75,107 +116,90 @@ impl From<std::io::Error> for Skipped {
     }
 }
 
-/// An answer.
-#[derive(Debug)]
+/// An answer, as it stands in a line of JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    question: Question,
-    pair: Pair,
+    /// The row's name.
+    pub name: String,
+    /// ndpool's cost, in the row's unit.
+    pub ndpool: f64,
+    /// The peer's cost, in the row's unit.
+    pub peer: f64,
+    /// What ndpool is compared with.
+    pub peer_name: String,
+    /// ndpool's cost by the peer's.
+    pub ratio: f64,
+    /// What the ratio must not exceed.
+    pub goal: f64,
+    /// The unit of the costs.
+    pub unit: String,
+    /// How often each side was measured.
+    pub runs: usize,
+    /// Number of the question in the README's table.
+    pub row: String,
+    /// What ndpool's cost must not exceed, if there is such a limit.
+    pub limit: Option<f64>,
+    /// What a bare program cost where the limit was set, if that is known.
+    pub bare: Option<f64>,
+    /// Whether neither the goal nor the limit is exceeded.
+    pub is_good: bool,
+    /// The distance between the quartiles of ndpool's runs, in the row's unit.
+    pub ndpool_spread: f64,
+    /// The distance between the quartiles of the peer's runs, in the row's unit.
+    pub peer_spread: f64,
 }
 
 impl Question {
-    /// Measures the row.
+    /// Measures the row, which has this number in the README's table.
     ///
     /// # Errors
     ///
     /// Why it could not be measured here.
-    pub fn answer(&self) -> Result<Row, Skipped> {
-        Ok(Row { question: *self, pair: (self.measure)()? })
+    pub fn answer(&self, row: &str) -> Result<Row, Skipped> {
+        let Pair { ndpool: ours, peer: theirs } = (self.measure)()?;
+        let cost = |sample: &Sample| self.unit.of(sample.typical());
+        let spread = |sample: &Sample| rounded(self.unit.of(sample.spread()));
+        let (ndpool, peer) = (cost(&ours), cost(&theirs));
+        let (ratio, goal, limit) = (ndpool / peer, self.goal.ratio(peer), self.goal.limit());
+        Ok(Row {
+            name: self.name.to_owned(),
+            ndpool: rounded(ndpool),
+            peer: rounded(peer),
+            peer_name: self.peer_name.to_owned(),
+            ratio: rounded(ratio),
+            goal: rounded(goal),
+            unit: self.unit.name().to_owned(),
+            runs: ours.len(),
+            row: row.to_owned(),
+            limit,
+            bare: self.goal.bare(),
+            is_good: ratio <= goal && limit.is_none_or(|limit| ndpool <= limit),
+            ndpool_spread: spread(&ours),
+            peer_spread: spread(&theirs),
+        })
     }
 }
 
 impl Row {
-    /// ndpool's time in the row's unit.
-    fn ndpool(&self) -> f64 {
-        self.question.unit.of_seconds(self.pair.ndpool.typical())
-    }
-
-    fn peer(&self) -> f64 {
-        self.question.unit.of_seconds(self.pair.peer.typical())
-    }
-
-    fn ratio(&self) -> f64 {
-        self.ndpool() / self.peer()
-    }
-
-    /// Whether the goal is reached.
-    pub fn is_good(&self) -> bool {
-        match self.question.goal {
-            Goal::Ratio(limit) => self.ratio() <= limit,
-            Goal::Time(limit) => self.ndpool() <= limit,
-        }
-    }
-
     /// One JSON object, on one line.
     pub fn to_json(&self) -> String {
-        let Question { name, peer_name, unit, goal, .. } = self.question;
-        let (goal, goal_of) = match goal {
-            Goal::Ratio(limit) => (limit, "ratio"),
-            Goal::Time(limit) => (limit, "ndpool"),
-        };
-        let line = Line {
-            name,
-            ndpool: rounded(self.ndpool()),
-            peer: rounded(self.peer()),
-            peer_name,
-            ratio: rounded(self.ratio()),
-            goal,
-            unit: unit.name(),
-            runs: self.pair.ndpool.len(),
-            goal_of,
-            is_good: self.is_good(),
-            ndpool_spread: rounded(unit.of_seconds(self.pair.ndpool.spread())),
-            peer_spread: rounded(unit.of_seconds(self.pair.peer.spread())),
-        };
-        serde_json::to_string(&line).expect("numbers and strings can be written")
+        serde_json::to_string(self).expect("numbers and strings can be written")
     }
-}
-
-/// A row as JSON: `goal` is an upper limit of the field that `goal_of` names; a spread is the distance between the
-/// quartiles of the runs, in the row's unit.
-#[derive(Debug, Serialize)]
-struct Line {
-    name: &'static str,
-    ndpool: f64,
-    peer: f64,
-    peer_name: &'static str,
-    ratio: f64,
-    goal: f64,
-    unit: &'static str,
-    runs: usize,
-    goal_of: &'static str,
-    is_good: bool,
-    ndpool_spread: f64,
-    peer_spread: f64,
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Question { name, peer_name, unit, goal, .. } = self.question;
-        let spread = |sample: &crate::Sample| unit.of_seconds(sample.spread());
+        let Self { row, name, ndpool, peer, ratio, goal, unit, ndpool_spread, peer_spread, .. } = self;
         write!(
             f,
-            "{name:<20} {:>9.2} {unit} ±{:<7.2} {:>9.2} {unit} ±{:<7.2} {:>6.3}  ",
-            self.ndpool(),
-            spread(&self.pair.ndpool),
-            self.peer(),
-            spread(&self.pair.peer),
-            self.ratio(),
+            "{row:<3} {name:<28} {ndpool:>9} ±{ndpool_spread:<8} {peer:>9} ±{peer_spread:<8} {unit:<2} \
+             {ratio:>8} ≤ {goal:<8}"
         )?;
-        match goal {
-            Goal::Ratio(limit) => write!(f, "ratio ≤ {limit}")?,
-            Goal::Time(limit) => write!(f, "≤ {limit} {unit}")?,
+        match self.limit {
+            Some(limit) => write!(f, " ≤ {:<8}", format!("{limit} {unit}"))?,
+            None => write!(f, " {:<10}", "")?,
         }
-        write!(f, " {}  against {peer_name}", if self.is_good() { "reached" } else { "MISSED" })
+        write!(f, " {}  against {}", if self.is_good { "reached" } else { "MISSED " }, self.peer_name)
     }
 }
 

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 pub(crate) const QUESTION: Question = Question {
     name: "sum_shared_1gb",
     peer_name: "rayon par_chunks + ndarray sum",
-    goal: Goal::Ratio(1.15),
+    goal: Goal::Ratio(1.08),
     unit: Unit::Milliseconds,
     measure,
 };

@@ -21,7 +21,7 @@ use ndpool::{Pool, ops, task};
 use std::time::{Duration, Instant};
 
 pub(crate) const VS_QUEUE: Question = Question {
-    name: "fresh_worker_vs_queue",
+    name: "fresh_vs_queue",
     peer_name: "multiprocessing.Queue, spawn",
     goal: Goal::Ratio(1.0 / 6.0),
     unit: Unit::Milliseconds,
@@ -29,7 +29,7 @@ pub(crate) const VS_QUEUE: Question = Question {
 };
 
 pub(crate) const VS_SHARED_MEMORY: Question = Question {
-    name: "fresh_worker_vs_shared_memory",
+    name: "fresh_vs_shared_memory",
     peer_name: "copied into SharedMemory, spawn",
     goal: Goal::Ratio(1.0 / 3.0),
     unit: Unit::Milliseconds,
@@ -37,7 +37,7 @@ pub(crate) const VS_SHARED_MEMORY: Question = Question {
 };
 
 pub(crate) const BORN_SHARED: Question = Question {
-    name: "fresh_worker_born_shared",
+    name: "fresh_born_shared",
     peer_name: "filled SharedMemory, spawn",
     goal: Goal::Ratio(1.0 / 3.0),
     unit: Unit::Milliseconds,

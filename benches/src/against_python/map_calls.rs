@@ -15,10 +15,10 @@ use crate::python::Python;
 use crate::row::{Goal, Question, Skipped, Unit};
 use ndpool::{Pool, task};
 use std::ffi::OsStr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) const VS_MULTIPROCESSING: Question = Question {
-    name: "map_vs_multiprocessing",
+    name: "noop_map_vs_multiprocessing",
     peer_name: "multiprocessing.Pool.map(chunksize=1)",
     goal: Goal::Ratio(1.0 / 30.0),
     unit: Unit::Microseconds,
@@ -26,7 +26,7 @@ pub(crate) const VS_MULTIPROCESSING: Question = Question {
 };
 
 pub(crate) const VS_EXECUTOR: Question = Question {
-    name: "map_vs_executor",
+    name: "noop_map_vs_executor",
     peer_name: "ProcessPoolExecutor.map",
     goal: Goal::Ratio(1.0 / 200.0),
     unit: Unit::Microseconds,
@@ -34,7 +34,7 @@ pub(crate) const VS_EXECUTOR: Question = Question {
 };
 
 pub(crate) const VS_JOBLIB: Question = Question {
-    name: "map_vs_joblib",
+    name: "noop_map_vs_joblib",
     peer_name: "joblib Parallel(batch_size=1) on loky",
     goal: Goal::Ratio(1.0 / 30.0),
     unit: Unit::Microseconds,
@@ -42,7 +42,7 @@ pub(crate) const VS_JOBLIB: Question = Question {
 };
 
 pub(crate) const VS_MPIRE: Question = Question {
-    name: "map_vs_mpire",
+    name: "noop_map_vs_mpire",
     peer_name: "mpire WorkerPool.map(chunk_size=1)",
     goal: Goal::Ratio(1.0 / 30.0),
     unit: Unit::Microseconds,
@@ -51,15 +51,15 @@ pub(crate) const VS_MPIRE: Question = Question {
 
 /// Ray does more: its tasks may depend on each other, and run on other machines.
 pub(crate) const VS_RAY: Question = Question {
-    name: "map_vs_ray",
+    name: "noop_map_vs_ray",
     peer_name: "ray.get of remote tasks",
     goal: Goal::Ratio(1.0 / 30.0),
     unit: Unit::Microseconds,
     measure: || against("map_ray.py", &["ray"], 2_000, &[]),
 };
 
-pub(crate) const VS_MULTIPROCESSING_LISTS: Question = Question {
-    name: "map_vs_multiprocessing_lists",
+pub(crate) const VS_POOL_IN_LISTS: Question = Question {
+    name: "noop_map_vs_pool_in_lists",
     peer_name: "multiprocessing.Pool.map, eight lists",
     goal: Goal::Ratio(3.0),
     unit: Unit::Microseconds,
@@ -67,7 +67,7 @@ pub(crate) const VS_MULTIPROCESSING_LISTS: Question = Question {
 };
 
 pub(crate) const VS_JOBLIB_BATCHES: Question = Question {
-    name: "map_vs_joblib_batches",
+    name: "noop_map_vs_joblib_batches",
     peer_name: "joblib Parallel on loky, batches of its choice",
     goal: Goal::Ratio(1.0),
     unit: Unit::Microseconds,
@@ -89,23 +89,20 @@ fn against(program: &str, modules: &[&str], n_calls: u64, args: &[&str]) -> Resu
         [n_calls_arg.as_ref()].into_iter().chain(args.iter().map(OsStr::new)).collect();
     let mut peer = Python::start(program, modules, &all_args)?;
     let pool = Pool::builder().workers(N_WORKERS).build()?;
-    in_turns(
+    let pair = in_turns(
         N_RUNS,
         || {
             let start = Instant::now();
             let found = pool.map((0..N_CALLS).map(same)).collect::<Result<Vec<u64>, _>>()?;
             let took = start.elapsed();
             assert!(found.iter().copied().eq(0..N_CALLS), "results are missing or out of order");
-            Ok(per_call(took, N_CALLS))
+            Ok(took)
         },
         || {
             let (took, sum) = peer.run::<u64>()?;
             assert_eq!(sum, n_calls * (n_calls - 1) / 2, "{program} gives the wrong answer");
-            Ok(per_call(took, n_calls))
+            Ok(took)
         },
-    )
-}
-
-fn per_call(took: Duration, n_calls: u64) -> Duration {
-    took.div_f64(n_calls as f64)
+    )?;
+    Ok(pair.per_item(N_CALLS as usize, n_calls as usize))
 }

@@ -12,7 +12,7 @@ use ndarray::Array1;
 use ndpool::{Pool, ops};
 
 pub(crate) const VS_QUEUE: Question = Question {
-    name: "running_worker_vs_queue",
+    name: "running_vs_queue",
     peer_name: "multiprocessing.Queue",
     goal: Goal::Ratio(1.0 / 6.0),
     unit: Unit::Milliseconds,
@@ -21,7 +21,7 @@ pub(crate) const VS_QUEUE: Question = Question {
 
 /// Both sides do the same here: a copy, a message, a sum.
 pub(crate) const VS_SHARED_MEMORY: Question = Question {
-    name: "running_worker_vs_shared_memory",
+    name: "running_vs_shared_memory",
     peer_name: "copied into a SharedMemory that is kept",
     goal: Goal::Ratio(1.0),
     unit: Unit::Milliseconds,
@@ -29,7 +29,7 @@ pub(crate) const VS_SHARED_MEMORY: Question = Question {
 };
 
 pub(crate) const VS_JOBLIB: Question = Question {
-    name: "running_worker_vs_joblib",
+    name: "running_vs_joblib",
     peer_name: "joblib Parallel on loky, which memmaps",
     goal: Goal::Ratio(1.0 / 3.0),
     unit: Unit::Milliseconds,
@@ -37,7 +37,7 @@ pub(crate) const VS_JOBLIB: Question = Question {
 };
 
 pub(crate) const VS_RAY: Question = Question {
-    name: "running_worker_vs_ray",
+    name: "running_vs_ray",
     peer_name: "ray.put and a remote task",
     goal: Goal::Ratio(1.0 / 3.0),
     unit: Unit::Milliseconds,

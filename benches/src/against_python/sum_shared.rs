@@ -12,7 +12,7 @@ use ndpool::{Pool, SharedArray, ops};
 use std::path::Path;
 
 pub(crate) const VS_MULTIPROCESSING: Question = Question {
-    name: "sum_shared_vs_multiprocessing",
+    name: "sum_vs_multiprocessing",
     peer_name: "multiprocessing.Pool on SharedMemory, NumPy sum",
     goal: Goal::Ratio(1.0),
     unit: Unit::Milliseconds,
@@ -20,7 +20,7 @@ pub(crate) const VS_MULTIPROCESSING: Question = Question {
 };
 
 pub(crate) const VS_JOBLIB: Question = Question {
-    name: "sum_shared_vs_joblib",
+    name: "sum_vs_joblib",
     peer_name: "joblib Parallel on loky, NumPy sum of a memmap",
     goal: Goal::Ratio(1.0),
     unit: Unit::Milliseconds,
@@ -28,7 +28,7 @@ pub(crate) const VS_JOBLIB: Question = Question {
 };
 
 pub(crate) const VS_RAY: Question = Question {
-    name: "sum_shared_vs_ray",
+    name: "sum_vs_ray",
     peer_name: "remote tasks of Ray, NumPy sum of an object",
     goal: Goal::Ratio(1.0),
     unit: Unit::Milliseconds,

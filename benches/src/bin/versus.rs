@@ -2,17 +2,20 @@
 //!
 //! `cargo run --release -p ndpool-benches --bin versus -- [--only NAME]… [--json]`
 
-use ndpool_benches::{END_AT_ONCE, Question, ROWS};
+use ndpool_benches::{Question, ROWS, play_role};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: versus [--only NAME]... [--json]";
+const USAGE: &str = "usage: versus [--only NAME]... [--json]
+
+--only NAME  measure this row, or all rows whose name begins so
+--json       print one JSON object per line";
 
 fn main() -> ExitCode {
-    // The peer of a worker's start does no more than what every program does.
-    if std::env::args().nth(1).is_some_and(|arg| arg == END_AT_ONCE) {
-        return ExitCode::SUCCESS;
+    if let Some(code) = play_role() {
+        return code;
     }
     ndpool::init();
+    procspawn::init();
     let (rows, as_json) = match options() {
         Ok(options) => options,
         Err(message) => {
@@ -20,18 +23,18 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    for row in rows {
-        match row.answer() {
+    for (number, question) in rows {
+        match question.answer(number) {
             Ok(row) if as_json => println!("{}", row.to_json()),
             Ok(row) => println!("{row}"),
-            Err(why) => eprintln!("{}: skipped: {}", row.name, why.0),
+            Err(why) => eprintln!("{}: skipped: {}", question.name, why.0),
         }
     }
     ExitCode::SUCCESS
 }
 
 /// The rows to measure, and whether to print JSON.
-fn options() -> Result<(Vec<&'static Question>, bool), String> {
+fn options() -> Result<(Vec<&'static (&'static str, Question)>, bool), String> {
     let (mut rows, mut as_json) = (Vec::new(), false);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -39,11 +42,17 @@ fn options() -> Result<(Vec<&'static Question>, bool), String> {
             "--json" => as_json = true,
             "--only" => {
                 let name = args.next().ok_or("--only takes the name of a row")?;
-                let row = ROWS.iter().find(|row| row.name == name).ok_or_else(|| {
-                    let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
-                    format!("no row is named {name:?}; there are {}", names.join(", "))
-                })?;
-                rows.push(row);
+                let exact = ROWS.iter().filter(|(_, row)| row.name == name);
+                let alike = ROWS.iter().filter(|(_, row)| row.name.starts_with(&name));
+                let before = rows.len();
+                rows.extend(exact);
+                if rows.len() == before {
+                    rows.extend(alike);
+                }
+                if rows.len() == before {
+                    let names: Vec<_> = ROWS.iter().map(|(_, row)| row.name).collect();
+                    return Err(format!("no row is named {name:?}; there are {}", names.join(", ")));
+                }
             }
             other => return Err(format!("unknown argument {other:?}")),
         }

@@ -22,8 +22,7 @@ const WORD_STRIDE: usize = 128;
 impl Shared {
     /// Memory for so many bytes of data. None of its pages exist yet.
     pub(crate) fn new(len_bytes: usize) -> Result<Self, Skipped> {
-        let file =
-            OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).open("/dev/shm")?;
+        let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).open("/dev/shm")?;
         file.set_len((DATA + len_bytes) as u64)?;
         Ok(Self { map: MmapOptions::new().map_raw(&file)?, file })
     }
@@ -91,15 +90,7 @@ impl Shared {
 /// Sleeps as long as the word has this value; may return early.
 pub(crate) fn futex_wait(word: &AtomicU32, value: u32) {
     // SAFETY: the word is mapped for as long as it is borrowed; there is no time limit to point at.
-    unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT,
-            value,
-            std::ptr::null::<libc::timespec>(),
-        )
-    };
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, std::ptr::null::<libc::timespec>()) };
 }
 
 /// Stores a value and wakes who sleeps on the word.

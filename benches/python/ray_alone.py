@@ -52,7 +52,6 @@ def cluster(object_store_bytes=100_000_000):
         os.environ.update(
             RAY_AUTH_MODE="token",
             RAY_AUTH_TOKEN_PATH=token,
-            RAY_BACKEND_LOG_LEVEL="error",
             RAY_USAGE_STATS_ENABLED="0",
         )
         import ray  # reads the variables above

@@ -36,6 +36,7 @@ pub use row::{Goal, Question, Row, Skipped, Unit};
 pub const ROWS: &[(&str, Question)] = &[
     ("1", sum_shared::QUESTION),
     ("1", against_python::sum_shared::VS_MULTIPROCESSING),
+    ("1", against_python::sum_shared::VS_SHARED_MEMORY),
     ("1", against_python::sum_shared::VS_JOBLIB),
     ("1", against_python::sum_shared::VS_RAY),
     ("2", against_python::describe::QUESTION),

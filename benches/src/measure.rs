@@ -2,7 +2,7 @@
 //!
 //! Both sides are measured in one run, one after the other, and who goes first alternates, so that what disturbs the
 //! machine disturbs both. The typical cost is the median; where the shortest run is below 10 ms, it is the minimum,
-//! since there the noise of a machine is larger than what is asked.
+//! since there the noise of a machine is larger than what is asked, unless all processes were kept on cores of their own.
 
 use crate::row::Skipped;
 use std::time::{Duration, Instant};
@@ -43,7 +43,8 @@ impl Cost for Bytes {
 #[derive(Debug)]
 pub struct Sample {
     runs: Vec<f64>,
-    is_time: bool,
+    /// Whether the minimum tells, if the runs are short.
+    is_noisy: bool,
     /// What a run does so many times that its cost is told for one of them.
     n_items: f64,
 }
@@ -61,7 +62,7 @@ impl Sample {
     fn new<C: Cost>(runs: Vec<C>) -> Self {
         let mut runs: Vec<f64> = runs.into_iter().map(C::amount).collect();
         runs.sort_by(f64::total_cmp);
-        Self { runs, is_time: C::IS_TIME, n_items: 1.0 }
+        Self { runs, is_noisy: C::IS_TIME, n_items: 1.0 }
     }
 
     /// Number of runs.
@@ -73,7 +74,7 @@ impl Sample {
     /// The median, or, if runs are short, the minimum; seconds or bytes for one item.
     pub fn typical(&self) -> f64 {
         let minimum = self.runs[0];
-        let is_short = self.is_time && minimum < SHORT_SECONDS;
+        let is_short = self.is_noisy && minimum < SHORT_SECONDS;
         if is_short { minimum / self.n_items } else { self.quantile(0.5) }
     }
 
@@ -88,6 +89,13 @@ impl Sample {
 }
 
 impl Pair {
+    /// Tells medians however short the runs are: for processes that were kept on cores of their own.
+    pub(crate) fn by_median(mut self) -> Self {
+        self.ndpool.is_noisy = false;
+        self.peer.is_noisy = false;
+        self
+    }
+
     /// Tells costs for one of the items that a run of each side does.
     pub(crate) fn per_item(mut self, n_ndpool: usize, n_peer: usize) -> Self {
         self.ndpool.n_items = n_ndpool as f64;

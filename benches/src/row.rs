@@ -9,8 +9,8 @@ use std::fmt;
 pub enum Goal {
     /// The ratio of ndpool's cost to the peer's is at most this.
     Ratio(f64),
-    /// ndpool's cost is at most `limit` of the row's units. The peer is a bare program, which reached `bare` of them
-    /// where the limit was set: the ratio is at most the one to the other.
+    /// ndpool's cost is at most `limit` of the row's units, or, on a machine on which the bare program that is the peer takes
+    /// longer than the `bare` of them that it took where the limit was set, as many times more.
     Limit {
         /// The most that ndpool may cost.
         limit: f64,
@@ -19,6 +19,13 @@ pub enum Goal {
     },
     /// ndpool's cost is at most this many of the row's units, whatever the peer's.
     Within(f64),
+    /// ndpool's cost is at most `factor` times the peer's, and `overhead` of the row's units.
+    Overhead {
+        /// How much longer what depends on the work may take.
+        factor: f64,
+        /// What may come to it.
+        overhead: f64,
+    },
 }
 
 impl Goal {
@@ -26,23 +33,24 @@ impl Goal {
     fn ratio(self, peer: f64) -> f64 {
         match self {
             Self::Ratio(ratio) => ratio,
-            Self::Limit { limit, bare } => limit / bare,
+            Self::Limit { limit, bare } => limit / bare.min(peer),
             Self::Within(limit) => limit / peer,
+            Self::Overhead { factor, overhead } => factor + overhead / peer,
         }
     }
 
-    /// The cost that must not be exceeded, in the row's units.
+    /// The cost that must not be exceeded, in the row's units, if there is one.
     fn limit(self) -> Option<f64> {
         match self {
-            Self::Ratio(_) => None,
             Self::Limit { limit, .. } | Self::Within(limit) => Some(limit),
+            Self::Ratio(_) | Self::Overhead { .. } => None,
         }
     }
 
     fn bare(self) -> Option<f64> {
         match self {
             Self::Limit { bare, .. } => Some(bare),
-            Self::Ratio(_) | Self::Within(_) => None,
+            Self::Ratio(_) | Self::Within(_) | Self::Overhead { .. } => None,
         }
     }
 }
@@ -137,11 +145,11 @@ pub struct Row {
     pub runs: usize,
     /// Number of the question in the README's table.
     pub row: String,
-    /// What ndpool's cost must not exceed, if there is such a limit.
+    /// The limit in the row's unit that the goal stands for, if there is one.
     pub limit: Option<f64>,
     /// What a bare program cost where the limit was set, if that is known.
     pub bare: Option<f64>,
-    /// Whether neither the goal nor the limit is exceeded.
+    /// Whether the ratio does not exceed the goal.
     pub is_good: bool,
     /// The distance between the quartiles of ndpool's runs, in the row's unit.
     pub ndpool_spread: f64,
@@ -173,7 +181,7 @@ impl Question {
             row: row.to_owned(),
             limit,
             bare: self.goal.bare(),
-            is_good: ratio <= goal && limit.is_none_or(|limit| ndpool <= limit),
+            is_good: ratio <= goal,
             ndpool_spread: spread(&ours),
             peer_spread: spread(&theirs),
         })

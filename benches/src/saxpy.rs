@@ -7,8 +7,8 @@
 use crate::measure::{Pair, in_turns};
 use crate::row::{Goal, Question, Skipped, Unit};
 use crate::sum_shared::numbers;
-use ndarray::prelude::*;
 use ndarray::Zip;
+use ndarray::prelude::*;
 use ndpool::{Pool, task};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -115,7 +115,10 @@ fn measure_out() -> Result<Pair, Skipped> {
                 z.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).zip(y.par_chunks(CHUNK)).for_each(
                     |((z, x), y)| {
                         let (x, y) = (ArrayView1::from(x), ArrayView1::from(y));
-                        Zip::from(ArrayViewMut1::from(z)).and(&x).and(&y).for_each(|z, &x, &y| *z = 2.0 * x + y);
+                        Zip::from(ArrayViewMut1::from(z))
+                            .and(&x)
+                            .and(&y)
+                            .for_each(|z, &x, &y| *z = 2.0 * x + y);
                     },
                 );
                 start.elapsed()

@@ -56,6 +56,10 @@ fn measure<const BLOCK_ROWS: usize>() -> Result<Pair, Skipped> {
     in_turns(
         N_RUNS,
         || timed(&expected, || Ok(pool.run(sum_rows(&x).block_rows(BLOCK_ROWS))?.0)),
-        || timed(&expected, || Ok(slice.par_chunks(BLOCK_ROWS * ROW).map(|rows| ArrayView1::from(rows).sum()).sum())),
+        || {
+            timed(&expected, || {
+                Ok(slice.par_chunks(BLOCK_ROWS * ROW).map(|rows| ArrayView1::from(rows).sum()).sum())
+            })
+        },
     )
 }

@@ -11,7 +11,7 @@ mod shared;
 pub(crate) use process::{Bare, Parent, Role, die_with_parent};
 pub(crate) use shared::{Shared, futex_wait, futex_wake};
 
-use crate::{first_result, noop_map, noop_parked, noop_warm};
+use crate::{copied_and_summed, first_result, fresh_worker, memory, noop_map, noop_parked, noop_warm};
 use std::process::ExitCode;
 
 /// The first argument of a process that plays a role.
@@ -19,13 +19,20 @@ const FLAG: &str = "--bare";
 
 /// All roles.
 const ROLES: &[Role] = &[
+    copied_and_summed::SUM_BEHIND,
     first_result::ANSWER,
     first_result::START_WORKERS,
-    noop_warm::SPIN,
-    noop_parked::SLEEP,
-    noop_map::SLOTS,
-    noop_map::IPC_CHANNEL,
+    fresh_worker::SUM,
+    memory::IDLE,
+    memory::IDLE_BARE,
+    memory::PEAK,
+    memory::PEAK_BARE,
+    memory::QUEUED,
     noop_map::ICEORYX,
+    noop_map::IPC_CHANNEL,
+    noop_map::SLOTS,
+    noop_parked::SLEEP,
+    noop_warm::SPIN,
 ];
 
 /// Plays a role, if this process was started for one. To be called first thing in `main`: what stands before it in `main`

@@ -97,7 +97,10 @@ impl Parent {
             // SAFETY: `dup` has just made it, so nobody else owns it.
             Ok(File::from(unsafe { OwnedFd::from_raw_fd(copy) }))
         };
-        Ok(Self { requests: copy(std::io::stdin().as_raw_fd())?, answers: copy(std::io::stdout().as_raw_fd())? })
+        Ok(Self {
+            requests: copy(std::io::stdin().as_raw_fd())?,
+            answers: copy(std::io::stdout().as_raw_fd())?,
+        })
     }
 
     /// Waits for a byte; false once the other end is gone.

@@ -3,6 +3,7 @@
 use crate::row::Skipped;
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::{File, OpenOptions};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -22,7 +23,8 @@ const WORD_STRIDE: usize = 128;
 impl Shared {
     /// Memory for so many bytes of data. None of its pages exist yet.
     pub(crate) fn new(len_bytes: usize) -> Result<Self, Skipped> {
-        let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).open("/dev/shm")?;
+        let file =
+            OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).open("/dev/shm")?;
         file.set_len((DATA + len_bytes) as u64)?;
         Ok(Self { map: MmapOptions::new().map_raw(&file)?, file })
     }
@@ -59,28 +61,44 @@ impl Shared {
         unsafe { std::slice::from_raw_parts(first.cast(), (self.map.len() - DATA) / size_of::<AtomicU64>()) }
     }
 
-    /// The data as numbers.
+    /// All numbers of the data.
+    ///
+    /// # Safety
+    ///
+    /// As for [`numbers`](Self::numbers).
+    pub(crate) unsafe fn all_numbers(&self) -> &[f64] {
+        // SAFETY: the caller promises what is asked for.
+        unsafe { self.numbers(0..(self.map.len() - DATA) / size_of::<f64>()) }
+    }
+
+    /// Some of the data as numbers.
     ///
     /// # Safety
     ///
     /// Nobody writes them while they are borrowed.
-    pub(crate) unsafe fn numbers(&self) -> &[f64] {
-        // SAFETY: files are longer than their first page.
-        let first = unsafe { self.map.as_ptr().add(DATA) };
-        // SAFETY: mapped as long as `self`, aligned to a page, any bytes are numbers; the caller promises that nobody writes.
-        unsafe { std::slice::from_raw_parts(first.cast(), (self.map.len() - DATA) / size_of::<f64>()) }
+    pub(crate) unsafe fn numbers(&self, range: Range<usize>) -> &[f64] {
+        let first = self.place_of(&range);
+        // SAFETY: checked to be mapped, for as long as `self`; aligned to numbers; any bytes are numbers; the caller promises that
+        // nobody writes them.
+        unsafe { std::slice::from_raw_parts(first, range.len()) }
     }
 
-    /// The data as numbers to write.
+    /// Some of the data as numbers to write.
     ///
     /// # Safety
     ///
     /// Nobody else reads or writes them while they are borrowed.
-    pub(crate) unsafe fn numbers_mut(&mut self) -> &mut [f64] {
-        // SAFETY: files are longer than their first page.
-        let first = unsafe { self.map.as_mut_ptr().add(DATA) };
+    pub(crate) unsafe fn numbers_mut(&mut self, range: Range<usize>) -> &mut [f64] {
+        let first = self.place_of(&range);
         // SAFETY: as for `numbers`; the caller promises that nobody else touches them.
-        unsafe { std::slice::from_raw_parts_mut(first.cast(), (self.map.len() - DATA) / size_of::<f64>()) }
+        unsafe { std::slice::from_raw_parts_mut(first, range.len()) }
+    }
+
+    fn place_of(&self, range: &Range<usize>) -> *mut f64 {
+        let n = (self.map.len() - DATA) / size_of::<f64>();
+        assert!(range.start <= range.end && range.end <= n, "numbers {range:?} of {n}");
+        // SAFETY: it is within the mapping, as was just checked.
+        unsafe { self.map.as_mut_ptr().add(DATA + range.start * size_of::<f64>()) }.cast()
     }
 
     /// Where in the file data begin.
@@ -90,7 +108,15 @@ impl Shared {
 /// Sleeps as long as the word has this value; may return early.
 pub(crate) fn futex_wait(word: &AtomicU32, value: u32) {
     // SAFETY: the word is mapped for as long as it is borrowed; there is no time limit to point at.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, std::ptr::null::<libc::timespec>()) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            value,
+            std::ptr::null::<libc::timespec>(),
+        )
+    };
 }
 
 /// Stores a value and wakes who sleeps on the word.

@@ -15,8 +15,7 @@ pub(super) fn measure() -> Result<Pair, Skipped> {
     let pair = beside(N_CALLS, |n| {
         let mut results = Vec::new();
         for first in (0..n).step_by(AHEAD as usize) {
-            let handles: Vec<_> =
-                (first..n.min(first + AHEAD)).map(|x| pool.spawn(x, |x: u64| x)).collect();
+            let handles: Vec<_> = (first..n.min(first + AHEAD)).map(|x| pool.spawn(x, |x: u64| x)).collect();
             for handle in handles {
                 results.push(handle.join().map_err(failed)?);
             }

@@ -5,6 +5,8 @@
 
 /// On which cores processes may run.
 mod affinity;
+/// The rows whose peer is a Python program.
+mod against_python;
 /// Bare programs, which some questions take as the peer.
 mod bare;
 /// What a job costs by the size of its array.
@@ -15,8 +17,6 @@ mod by_workers;
 mod copied_and_summed;
 /// How fast a reduction goes through a large array, beside a program for one processor.
 mod describe_vs_avx512;
-/// How fast a reduction goes through a large array that is shared already.
-mod describe_vs_numpy;
 /// How long two workers take from nothing to a first result.
 mod first_result;
 /// How long a copy into fresh memory takes.
@@ -37,6 +37,8 @@ mod noop_parked;
 mod noop_warm;
 /// The table and the plots.
 mod report;
+/// Python programs that do their work when told to.
+mod python;
 /// What stands in the table.
 mod row;
 /// How fast a large array is updated.
@@ -57,7 +59,11 @@ pub use when_not::WHEN_NOT;
 /// All questions, in the order of the table, each with the number of what it belongs to.
 pub const ROWS: &[(&str, Question)] = &[
     ("1", sum_shared::QUESTION),
-    ("2", describe_vs_numpy::QUESTION),
+    ("1", against_python::sum_shared::VS_MULTIPROCESSING),
+    ("1", against_python::sum_shared::VS_SHARED_MEMORY),
+    ("1", against_python::sum_shared::VS_JOBLIB),
+    ("1", against_python::sum_shared::VS_RAY),
+    ("2", against_python::describe::QUESTION),
     ("2", describe_vs_avx512::QUESTION),
     ("3", tiny_blocks::OF_1),
     ("3", tiny_blocks::OF_64),
@@ -66,6 +72,13 @@ pub const ROWS: &[(&str, Question)] = &[
     ("4", noop_map::VS_PROCSPAWN),
     ("4", noop_map::VS_IPC_CHANNEL),
     ("4", noop_map::VS_ICEORYX),
+    ("4", against_python::map_calls::VS_MULTIPROCESSING),
+    ("4", against_python::map_calls::VS_EXECUTOR),
+    ("4", against_python::map_calls::VS_JOBLIB),
+    ("4", against_python::map_calls::VS_MPIRE),
+    ("4", against_python::map_calls::VS_RAY),
+    ("4", against_python::map_calls::VS_POOL_IN_LISTS),
+    ("4", against_python::map_calls::VS_JOBLIB_BATCHES),
     ("5", noop_warm::QUESTION),
     ("5", noop_warm::BESIDE_RAYON),
     ("5", noop_parked::QUESTION),
@@ -73,8 +86,15 @@ pub const ROWS: &[(&str, Question)] = &[
     ("6", first_result::LARGE_PARENT),
     ("7", fresh_worker::COPIED_IN),
     ("7", fresh_worker::BORN_SHARED),
+    ("7", against_python::fresh_worker::VS_QUEUE),
+    ("7", against_python::fresh_worker::VS_SHARED_MEMORY),
+    ("7", against_python::fresh_worker::BORN_SHARED),
     ("8", copied_and_summed::QUESTION),
     ("8", copied_and_summed::KEPT),
+    ("8", against_python::running_worker::VS_QUEUE),
+    ("8", against_python::running_worker::VS_SHARED_MEMORY),
+    ("8", against_python::running_worker::VS_JOBLIB),
+    ("8", against_python::running_worker::VS_RAY),
     ("9", fresh_segment::QUESTION),
     ("10", killed_midway::QUESTION),
     ("11", saxpy::STAGED),

@@ -35,10 +35,10 @@ mod noop_map;
 mod noop_parked;
 /// What a job costs that does nothing, on workers that are warm.
 mod noop_warm;
-/// The table and the plots.
-mod report;
 /// Python programs that do their work when told to.
 mod python;
+/// The table and the plots.
+mod report;
 /// What stands in the table.
 mod row;
 /// How fast a large array is updated.
@@ -71,6 +71,7 @@ pub const ROWS: &[(&str, Question)] = &[
     ("4", noop_map::QUESTION),
     ("4", noop_map::VS_PROCSPAWN),
     ("4", noop_map::VS_IPC_CHANNEL),
+    #[cfg(feature = "iceoryx2")]
     ("4", noop_map::VS_ICEORYX),
     ("4", against_python::map_calls::VS_MULTIPROCESSING),
     ("4", against_python::map_calls::VS_EXECUTOR),

@@ -28,6 +28,7 @@ const ROLES: &[Role] = &[
     memory::PEAK,
     memory::PEAK_BARE,
     memory::QUEUED,
+    #[cfg(feature = "iceoryx2")]
     noop_map::ICEORYX,
     noop_map::IPC_CHANNEL,
     noop_map::SLOTS,

@@ -4,6 +4,7 @@
 //! function, with as many processes as there are cores, and fewer calls where they are slow; the cost is that of one call.
 
 /// iceoryx2, two services and a loop.
+#[cfg(feature = "iceoryx2")]
 mod iceoryx;
 /// ipc-channel, two channels and a loop.
 mod ipc_channel;
@@ -12,6 +13,7 @@ mod procspawn;
 /// No framework: slots in shared memory.
 mod slots;
 
+#[cfg(feature = "iceoryx2")]
 pub(crate) use iceoryx::ICEORYX;
 pub(crate) use ipc_channel::IPC_CHANNEL;
 pub(crate) use slots::SLOTS;
@@ -44,6 +46,7 @@ pub(crate) const VS_IPC_CHANNEL: Question = Question {
     ..QUESTION
 };
 
+#[cfg(feature = "iceoryx2")]
 pub(crate) const VS_ICEORYX: Question = Question {
     name: "noop_map_vs_iceoryx2",
     peer_name: "iceoryx2: a spinning loop in each worker, a sample each way",

@@ -222,7 +222,10 @@ impl Arena {
     pub(crate) fn begins_with(&self, bytes: &[u8]) -> bool {
         let (words, rest) = bytes.as_chunks::<8>();
         let mut cells = self.data.iter();
-        let same = words.iter().zip(&mut cells).all(|(word, cell)| cell.load(Ordering::Relaxed).to_le_bytes() == *word);
+        let same = words
+            .iter()
+            .zip(&mut cells)
+            .all(|(word, cell)| cell.load(Ordering::Relaxed).to_le_bytes() == *word);
         let last = cells.next().map_or([0; 8], |cell| cell.load(Ordering::Relaxed).to_le_bytes());
         same && words.len() * 8 + rest.len() == bytes.len() && last.starts_with(rest)
     }

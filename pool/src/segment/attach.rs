@@ -66,7 +66,7 @@ pub(crate) enum Place {
 pub(crate) enum Access {
     /// Mapped for reading, opened for reading.
     Read,
-    /// Mapped for reading; opened for writing too, so that what was staged is written back by `pwrite`.
+    /// Mapped for reading; opened for writing too, for `pwrite`.
     Stage,
     /// Mapped for writing, between guard pages.
     Write,

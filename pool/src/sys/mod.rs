@@ -17,6 +17,7 @@
 //! | `exit` | what happens when the process ends by itself |
 //! | `host` | random numbers and the identity of machine, boot and process |
 //! | `cells` | structs of atomics in shared mappings |
+//! | `prefetch` | hints to the caches |
 //! | `image` | places in the program that mean the same in every process of it |
 //! | `process` | watching, signalling and waiting for processes |
 //! | `memory` | how much memory a process has to itself |

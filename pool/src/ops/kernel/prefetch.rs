@@ -8,28 +8,15 @@
 //! first-level cache, 2 KiB ahead: 45.3; into the second-level cache, 2, 3, 4, 6 and 8 KiB ahead: 41.8, 39.5, 39.8, 38.3 and 39.5. A loop
 //! that only adds took 38.5. The first-level cache waits for too few lines at once.
 
+use crate::sys::prefetch::will_read_later;
+
 /// How far ahead of what is read.
 const AHEAD_BYTES: usize = 6 << 10;
-
-/// Length of a cache line.
-const LINE_BYTES: usize = 64;
 
 /// Asks for the lines that lie [`AHEAD_BYTES`] after these elements.
 ///
 /// Nothing needs to lie there: at worst the processor looks for it in vain.
 #[inline(always)]
-#[cfg_attr(
-    target_arch = "x86_64",
-    expect(unsafe_code, reason = "the intrinsic takes a pointer, though no value is read through it")
-)]
 pub fn ahead<T>(x: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    for offset in (0..size_of_val(x)).step_by(LINE_BYTES) {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        let line = x.as_ptr().wrapping_byte_add(AHEAD_BYTES + offset);
-        // SAFETY: every x86-64 processor has the instruction; it may be given any address, and neither faults nor changes memory.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (x, AHEAD_BYTES, LINE_BYTES);
+    will_read_later(x.as_ptr().wrapping_byte_add(AHEAD_BYTES).cast(), size_of_val(x));
 }

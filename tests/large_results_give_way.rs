@@ -8,7 +8,7 @@ use ndarray::prelude::*;
 use ndpool::inject::{Fault, Faults, Moment, Rule};
 use ndpool::merge::{Concat, Sum};
 use ndpool::{Backing, Block, ErrorKind, Pool, SharedArray, Stderr, task};
-use ndpool_tests::{Container, Gate, Run, assert_applied_but, role, watchdog};
+use ndpool_tests::{Container, Gate, Run, assert_applied_but, role, wait_until, watchdog};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::File;
 use std::io::Write;
@@ -189,11 +189,15 @@ fn a_block_that_gave_way_in_a_cancelled_job_is_not_run_again() {
     second.wait_for(1);
     job.cancel();
     first.open();
-    // The first worker has given its block back, else it could not run these.
+    // The first worker has given its block back, else it could not run these. Nobody waits for them: who waits looks at all jobs, and
+    // cancels what is free again before a worker could take it.
     for _ in 0..3 {
-        pool.run(add(&mut other)).unwrap();
+        let other = pool.submit(add(&mut other)).unwrap();
+        wait_until(|| other.is_finished());
+        other.join().unwrap();
     }
     second.open();
+    wait_until(|| job.is_finished());
     let error = job.join().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
     assert_eq!(error.failed_blocks().not_applied(), [0]);

@@ -18,8 +18,11 @@ const N_BLOCKS: usize = 1024;
 /// What reductions go through: eight blocks of 512 KiB.
 const N_BYTES: usize = 4 << 20;
 
+/// Does the work so often.
+type Work = fn(&Pool, usize) -> Result<()>;
+
 /// The programs: name, what is counted, and the work.
-const PROGRAMS: &[(&str, &str, fn(&Pool, usize) -> Result<()>)] = &[
+const PROGRAMS: &[(&str, &str, Work)] = &[
     ("in_process.blocks", "a job of 1024 blocks in process", blocks),
     ("kernel.sum_f64", "sum of 4 MiB of f64", |pool, n| {
         let x = pool.full(N_BYTES / 8, 0.5_f64)?;

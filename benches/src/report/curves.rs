@@ -25,6 +25,7 @@ struct Curves {
     /// The goal, given the number and the peer's cost.
     limit: fn(f64, f64) -> f64,
     limit_name: &'static str,
+    legend: SeriesLabelPosition,
 }
 
 const ALL: &[Curves] = &[
@@ -45,6 +46,7 @@ const ALL: &[Curves] = &[
             }
         },
         limit_name: "goal",
+        legend: SeriesLabelPosition::UpperRight,
     },
     Curves {
         file: "sizes.svg",
@@ -55,6 +57,7 @@ const ALL: &[Curves] = &[
         after: &["mb"],
         limit: |_, peer| 1.08 * peer + 22.0,
         limit_name: "goal: 1.08 rayon + 22 µs",
+        legend: SeriesLabelPosition::UpperLeft,
     },
     Curves {
         file: "workers.svg",
@@ -65,6 +68,7 @@ const ALL: &[Curves] = &[
         after: &["_worker", "_workers"],
         limit: |workers, _| 20.0 + workers,
         limit_name: "goal: 20 µs + 1 µs per worker",
+        legend: SeriesLabelPosition::UpperLeft,
     },
 ];
 
@@ -127,7 +131,7 @@ impl Curves {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(self.legend.clone())
             .background_style(WHITE)
             .border_style(LIMIT)
             .draw()?;

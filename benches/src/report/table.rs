@@ -89,7 +89,12 @@ pub(super) fn markdown(rows: &[Row]) -> String {
 fn add(text: &mut String, row: &Row) {
     let Row { name, ndpool, peer, peer_name, ratio, goal, unit, runs, ndpool_spread, peer_spread, .. } = row;
     let limit = row.limit.map_or(String::new(), |limit| format!(" ({limit} {unit})"));
-    let verdict = if row.is_good { "reached" } else { "**missed**" };
+    let verdict = match (row.row == super::NO_GOAL, row.is_good) {
+        (false, true) => "reached",
+        (false, false) => "**missed**",
+        (true, true) => "as fast",
+        (true, false) => "slower",
+    };
     let _ = writeln!(
         text,
         "| `{name}` | {ndpool} ± {ndpool_spread} {unit} | {peer} ± {peer_spread} {unit} | {ratio} | {goal}{limit} | {verdict} | {peer_name} \

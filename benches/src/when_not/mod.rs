@@ -22,6 +22,7 @@ pub const WHEN_NOT: &[(&str, Question)] = &[
     ("not", small::KB_128),
     ("not", small::KB_512),
     ("not", small::MB_2),
+    ("not", small::MB_4),
     ("not", small::MB_8),
     ("not", wake::VS_RAYON),
     ("not", wake::VS_CALL),

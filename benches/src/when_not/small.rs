@@ -15,6 +15,7 @@ pub(super) const KB_32: Question = of("small_sum_32kb", PEER, Unit::Microseconds
 pub(super) const KB_128: Question = of("small_sum_128kb", PEER, Unit::Microseconds, measure::<128>);
 pub(super) const KB_512: Question = of("small_sum_512kb", PEER, Unit::Microseconds, measure::<512>);
 pub(super) const MB_2: Question = of("small_sum_2mb", PEER, Unit::Microseconds, measure::<2_048>);
+pub(super) const MB_4: Question = of("small_sum_4mb", PEER, Unit::Microseconds, measure::<4_096>);
 pub(super) const MB_8: Question = of("small_sum_8mb", PEER, Unit::Microseconds, measure::<8_192>);
 
 const N_RUNS: usize = 51;

@@ -14,6 +14,7 @@ mod by_workers;
 /// How long an array takes that is copied and summed at once.
 mod copied_and_summed;
 /// How fast a reduction goes through a large array, beside a program for one processor.
+#[cfg(target_arch = "x86_64")]
 mod describe_vs_avx512;
 /// How fast a reduction goes through a large array that is shared already.
 mod describe_vs_numpy;
@@ -58,6 +59,7 @@ pub use when_not::WHEN_NOT;
 pub const ROWS: &[(&str, Question)] = &[
     ("1", sum_shared::QUESTION),
     ("2", describe_vs_numpy::QUESTION),
+    #[cfg(target_arch = "x86_64")]
     ("2", describe_vs_avx512::QUESTION),
     ("3", tiny_blocks::OF_1),
     ("3", tiny_blocks::OF_64),

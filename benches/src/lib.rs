@@ -16,6 +16,7 @@ mod by_workers;
 /// How long an array takes that is copied and summed at once.
 mod copied_and_summed;
 /// How fast a reduction goes through a large array, beside a program for one processor.
+#[cfg(target_arch = "x86_64")]
 mod describe_vs_avx512;
 /// How long two workers take from nothing to a first result.
 mod first_result;
@@ -64,6 +65,7 @@ pub const ROWS: &[(&str, Question)] = &[
     ("1", against_python::sum_shared::VS_JOBLIB),
     ("1", against_python::sum_shared::VS_RAY),
     ("2", against_python::describe::QUESTION),
+    #[cfg(target_arch = "x86_64")]
     ("2", describe_vs_avx512::QUESTION),
     ("3", tiny_blocks::OF_1),
     ("3", tiny_blocks::OF_64),

@@ -150,3 +150,34 @@ pub(crate) fn timed<T: PartialEq + std::fmt::Debug>(
     assert_eq!(found, *expected, "what is measured gives the wrong answer");
     Ok(took)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(millis: [u64; 3]) -> Pair {
+        let mut runs = millis.into_iter().cycle().skip(2);
+        let run = move || Ok(Duration::from_millis(runs.next().expect("it goes on for ever")));
+        in_turns(3, run.clone(), run).expect("nothing fails")
+    }
+
+    #[test]
+    fn long_runs_are_told_by_the_median_and_short_ones_by_the_minimum() {
+        assert_eq!(pair([30, 20, 900]).ndpool.typical(), 0.03);
+        assert_eq!(pair([3, 2, 900]).ndpool.typical(), 0.002);
+        assert_eq!(pair([3, 2, 900]).by_median().peer.typical(), 0.003);
+    }
+
+    #[test]
+    fn costs_of_items_are_those_of_runs_divided() {
+        let pair = pair([300, 200, 900]).per_item(100, 10);
+        assert_eq!((pair.ndpool.typical(), pair.peer.typical()), (0.003, 0.03));
+    }
+
+    #[test]
+    fn bytes_are_told_by_the_median() {
+        let bytes = |n| move || Ok(Bytes(n));
+        let pair = in_turns(1, bytes(5), bytes(7)).expect("nothing fails");
+        assert_eq!((pair.ndpool.typical(), pair.peer.typical()), (5.0, 7.0));
+    }
+}

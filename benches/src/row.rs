@@ -215,3 +215,24 @@ impl fmt::Display for Row {
 fn rounded(value: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_ratio_that_neither_a_slow_machine_nor_a_fast_peer_takes_away() {
+        let goal = Goal::Limit { limit: 1.2, bare: 0.5 };
+        assert_eq!(goal.ratio(0.5), 2.4);
+        assert_eq!(goal.ratio(5.0), 2.4, "ten times slower, ten times more is allowed");
+        assert_eq!(goal.ratio(0.25), 4.8, "a faster peer changes nothing of the limit");
+        assert_eq!(Goal::Within(22.0).ratio(11.0), 2.0);
+        assert_eq!(Goal::Overhead { factor: 1.08, overhead: 22.0 }.ratio(100.0), 1.3);
+    }
+
+    #[test]
+    fn numbers_are_told_to_four_digits() {
+        assert_eq!(rounded(123_456.0), 123_500.0);
+        assert_eq!(rounded(0.012_344), 0.01234);
+    }
+}

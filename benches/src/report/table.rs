@@ -61,6 +61,9 @@ const WORK: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+/// The number of the rows that ask how costs grow.
+const GROWTH: &str = "14";
+
 pub(super) fn markdown(rows: &[Row]) -> String {
     let mut text = String::from(
         "# Results\n\n\
@@ -76,6 +79,9 @@ pub(super) fn markdown(rows: &[Row]) -> String {
              |---|--:|--:|--:|--:|---|---|--:|\n",
         );
         rows.iter().filter(|row| row.row == *number).for_each(|row| add(&mut text, row));
+        if *number == GROWTH {
+            text += &super::fit::sentences(rows);
+        }
     }
     let is_other = |row: &&Row| WORK.iter().all(|(number, ..)| *number != row.row);
     let mut others = rows.iter().filter(is_other).peekable();

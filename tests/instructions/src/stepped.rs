@@ -121,24 +121,6 @@ const PROGRAMS: &[Program] = &[
         },
     },
     Program {
-        name: "job.submit",
-        what: "caller: a job that does nothing, from its call to its publication",
-        side: Side::Caller,
-        idle_spin: FOR_EVER,
-        of: Of::One,
-        act: |pool, ready| {
-            let work = || {
-                begin();
-                let job = pool.submit(nothing(false)).expect("the job is possible");
-                end();
-                job.join().expect("the job is possible");
-            };
-            (0..N).for_each(|_| work());
-            ready();
-            (0..2 * N).for_each(|_| work());
-        },
-    },
-    Program {
         name: "job.join",
         what: "caller: joining a job that has ended",
         side: Side::Caller,

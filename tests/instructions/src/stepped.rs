@@ -1,14 +1,15 @@
 //! Pools, counted by stepping through the caller's thread or through a worker's.
 //!
 //! What is counted lies between two marks, and there nobody waits; so it does not depend on time. Workers and callers that wait spin
-//! for as long as the program runs, and nobody is woken. But the size of a map's batches follows the time that they take, and
-//! spinning neighbours take it from each other: in those programs they sleep, and the shortest stretch counts, which lies within a batch.
+//! for as long as the program runs, and nobody is woken. The size of a map's batches follows the time that they take: there, who waits
+//! sleeps, and what is counted lies between two calls of one batch. Of the stretches that do the same, the one in the middle counts: one of them may have
+//! a buffer to grow.
 
 use crate::Path;
-use crate::stepper::{self, Counted, mark};
+use crate::stepper::{self, begin, end, forget};
 use ndarray::{ArrayView1, ArrayViewMut1};
 use ndpool::merge::Sum;
-use ndpool::{Pool, task};
+use ndpool::{Block, Pool, task};
 use ndpool_tests::{Actor, Gate, say, wait_to_be_told};
 use std::process::Command;
 use std::time::Duration;
@@ -22,8 +23,8 @@ const SHORT: usize = 16;
 const LONG: usize = SHORT + 128;
 /// Blocks of a job whose submission is counted.
 const MANY: usize = 4096;
-/// Calls of a map after which its batches are large.
-const WARM: u64 = 100_000;
+/// Calls of a map: enough for some batches of three and more, however small they are kept.
+const CALLS: usize = 20_000;
 
 /// Whose instructions are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +36,8 @@ enum Side {
 /// What a count is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Of {
-    /// The stretch in the middle: one of them may have a buffer to grow.
+    /// The stretch in the middle.
     One,
-    /// The shortest stretch.
-    Shortest,
     /// Stretches are by turns short and long.
     Difference,
 }
@@ -47,9 +46,10 @@ struct Program {
     name: &'static str,
     what: &'static str,
     side: Side,
-    counted: Counted,
+    /// How long who waits looks for news before it sleeps.
+    idle_spin: Duration,
     of: Of,
-    /// Warms up, calls its second argument, and then marks.
+    /// Warms up, calls its second argument, and then goes through stretches.
     act: fn(&Pool, &dyn Fn()),
 }
 
@@ -58,7 +58,7 @@ const PROGRAMS: &[Program] = &[
         name: "block.read",
         what: "worker: a block that reads a row, from its task to the next block's",
         side: Side::Worker,
-        counted: Counted::All,
+        idle_spin: FOR_EVER,
         of: Of::One,
         act: |pool, ready| {
             let x = pool.full(4 * N, 1.0_f64).expect("there is room");
@@ -72,7 +72,7 @@ const PROGRAMS: &[Program] = &[
         name: "block.stage",
         what: "worker: a block that changes a row in place, from its task to the next block's",
         side: Side::Worker,
-        counted: Counted::All,
+        idle_spin: FOR_EVER,
         of: Of::One,
         act: |pool, ready| {
             let mut x = pool.full(4 * N, 1.0_f64).expect("there is room");
@@ -86,24 +86,24 @@ const PROGRAMS: &[Program] = &[
         name: "block.call",
         what: "worker: a call of a map, from its task to the next call's",
         side: Side::Worker,
-        counted: Counted::All,
-        of: Of::Shortest,
+        idle_spin: Duration::ZERO,
+        of: Of::One,
         act: |pool, ready| {
-            let work = |from: u64| {
-                for result in pool.map((0..2 * WARM).map(|x| triple(x, x >= from))) {
+            for is_marked in [false, true] {
+                if is_marked {
+                    ready();
+                }
+                for result in pool.map((0..CALLS).map(|_| place(is_marked))) {
                     result.expect("the call is possible");
                 }
-            };
-            work(u64::MAX);
-            ready();
-            work(WARM);
+            }
         },
     },
     Program {
         name: "job.begin",
         what: "worker: a job of one block that does nothing, from its task to the next job's",
         side: Side::Worker,
-        counted: Counted::All,
+        idle_spin: FOR_EVER,
         of: Of::One,
         act: |pool, ready| {
             for is_counted in [false, false, true] {
@@ -121,36 +121,18 @@ const PROGRAMS: &[Program] = &[
         },
     },
     Program {
-        name: "job.submit",
-        what: "caller: a job that does nothing, from its call to its publication",
-        side: Side::Caller,
-        counted: Counted::EverySecond,
-        of: Of::One,
-        act: |pool, ready| {
-            let work = || {
-                mark();
-                let job = pool.submit(nothing(false)).expect("the job is possible");
-                mark();
-                job.join().expect("the job is possible");
-            };
-            (0..N).for_each(|_| work());
-            ready();
-            (0..2 * N).for_each(|_| work());
-        },
-    },
-    Program {
         name: "job.join",
         what: "caller: joining a job that has ended",
         side: Side::Caller,
-        counted: Counted::EverySecond,
+        idle_spin: FOR_EVER,
         of: Of::One,
         act: |pool, ready| {
             let work = || {
                 let job = pool.submit(nothing(false)).expect("the job is possible");
                 while !job.is_finished() {}
-                mark();
+                begin();
                 job.join().expect("the job is possible");
-                mark();
+                end();
             };
             (0..N).for_each(|_| work());
             ready();
@@ -161,14 +143,14 @@ const PROGRAMS: &[Program] = &[
         name: "blocks.submit",
         what: "caller: a job of 4096 blocks, from its call to its publication",
         side: Side::Caller,
-        counted: Counted::EverySecond,
+        idle_spin: FOR_EVER,
         of: Of::One,
         act: |pool, ready| {
             let x = pool.full(MANY, 1.0_f64).expect("there is room");
             let work = || {
-                mark();
+                begin();
                 let job = pool.submit(sum(&x).block_rows(1)).expect("the job is possible");
-                mark();
+                end();
                 assert_eq!(job.join().expect("the job is possible").0, MANY as f64);
             };
             (0..N).for_each(|_| work());
@@ -180,16 +162,16 @@ const PROGRAMS: &[Program] = &[
         name: "blocks.join",
         what: "caller: 128 results more in a job that is joined",
         side: Side::Caller,
-        counted: Counted::EverySecond,
+        idle_spin: FOR_EVER,
         of: Of::Difference,
         act: |pool, ready| {
             let x = pool.full(LONG, 1.0_f64).expect("there is room");
             let work = |blocks: usize| {
                 let job = pool.submit(sum(&x).block_rows(LONG / blocks)).expect("the job is possible");
                 while !job.is_finished() {}
-                mark();
+                begin();
                 let sum = job.join().expect("the job is possible");
-                mark();
+                end();
                 assert_eq!(sum.0, LONG as f64);
             };
             (0..N).for_each(|_| [SHORT, LONG].into_iter().for_each(work));
@@ -201,27 +183,41 @@ const PROGRAMS: &[Program] = &[
         name: "map.next",
         what: "caller: taking the next result of a map",
         side: Side::Caller,
-        counted: Counted::All,
-        of: Of::Shortest,
+        idle_spin: Duration::ZERO,
+        of: Of::One,
         act: |pool, ready| {
-            let work = |from: u64| {
-                for (i, result) in (0..).zip(pool.map((0..2 * WARM).map(|x| triple(x, false)))) {
-                    result.expect("the call is possible");
-                    if i >= from {
-                        mark();
-                    }
+            for is_marked in [false, true] {
+                if is_marked {
+                    ready();
                 }
-            };
-            work(u64::MAX);
-            ready();
-            work(WARM);
+                for result in pool.map((0..CALLS).map(|_| place(false))) {
+                    at(result.expect("the call is possible"));
+                }
+            }
         },
     },
 ];
 
+/// From one task to the next.
+fn next() {
+    end();
+    begin();
+}
+
+/// From the second call of a batch to the third.
+fn at(place: usize) {
+    match place {
+        // The batch before had two calls.
+        0 => forget(),
+        1 => begin(),
+        2 => end(),
+        _ => {}
+    }
+}
+
 #[task]
 fn read(x: ArrayView1<f64>) -> Sum<f64> {
-    mark();
+    next();
     Sum(x[0])
 }
 
@@ -232,22 +228,23 @@ fn sum(x: ArrayView1<f64>) -> Sum<f64> {
 
 #[task]
 fn add(mut x: ArrayViewMut1<f64>) {
-    mark();
+    next();
     x[0] += 1.0;
 }
 
+/// The place of a call in its batch.
 #[task]
-fn triple(x: u64, is_marked: bool) -> u64 {
+fn place(is_marked: bool, block: &Block) -> usize {
     if is_marked {
-        mark();
+        at(block.index());
     }
-    3 * x
+    block.index()
 }
 
 #[task]
 fn nothing(is_marked: bool) {
     if is_marked {
-        mark();
+        next();
     }
 }
 
@@ -267,8 +264,8 @@ fn find(name: &str) -> &'static Program {
 /// In the counted process: tells which thread is to be stepped through, and marks.
 pub(crate) fn act(name: &str) {
     let program = find(name);
-    let spin = if program.of == Of::Shortest { Duration::ZERO } else { FOR_EVER };
-    let pool = Pool::builder().workers(1).idle_spin(spin).build().expect("a worker can be started");
+    let pool =
+        Pool::builder().workers(1).idle_spin(program.idle_spin).build().expect("a worker can be started");
     let ready = || {
         let main_thread = match program.side {
             Side::Caller => std::process::id(),
@@ -286,14 +283,13 @@ fn count(name: &str) -> Result<u64, String> {
     command.args(["act", name]);
     let mut actor = Actor::spawn(command);
     let thread = actor.hear().parse().expect("a number");
-    let counts = stepper::count(&mut actor, thread, program.counted, N)?;
+    let counts = stepper::count(&mut actor, thread, N)?;
     let (text, status) = actor.let_go();
     if !status.success() {
         return Err(format!("{name}: {status}: {text}"));
     }
     Ok(match program.of {
         Of::One => middle(counts.into_iter()),
-        Of::Shortest => counts.into_iter().min().unwrap_or_default(),
         Of::Difference => {
             let [short, long] = [0, 1].map(|first| middle(counts.iter().copied().skip(first).step_by(2)));
             long - short

@@ -9,67 +9,70 @@ use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-const MARK: Signal = Signal::SIGWINCH;
+const BEGIN: Signal = Signal::SIGWINCH;
+const END: Signal = Signal::SIGURG;
+const FORGET: Signal = Signal::SIGCHLD;
 
-/// In the counted thread: the end of one stretch, and the beginning of the next.
+/// In the counted thread: a stretch begins. One that has begun and not ended does not count.
 #[inline(never)]
-pub(crate) fn mark() {
-    raise(MARK).expect("a thread may signal itself");
+pub(crate) fn begin() {
+    raise(BEGIN).expect("a thread may signal itself");
 }
 
-/// Which of the stretches between marks are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counted {
-    /// Each.
-    All,
-    /// The first, the third and so on. The others run at full speed.
-    EverySecond,
+/// In the counted thread: a stretch ends, if one has begun.
+#[inline(never)]
+pub(crate) fn end() {
+    raise(END).expect("a thread may signal itself");
 }
 
-/// Tells an actor to go on once its thread is traced, and gives the instructions of `n` stretches of that thread. Afterwards it
-/// runs free.
+/// In the counted thread: a stretch that has begun does not count, and what follows runs at full speed.
+#[inline(never)]
+pub(crate) fn forget() {
+    raise(FORGET).expect("a thread may signal itself");
+}
+
+/// Tells an actor to go on once its thread is traced, and gives the instructions of its next `n` stretches. What lies between
+/// them runs at full speed, and afterwards the thread runs free.
 ///
 /// # Errors
 ///
-/// Why it cannot be traced.
-pub(crate) fn count(actor: &mut Actor, thread: i32, counted: Counted, n: usize) -> Result<Vec<u64>, String> {
+/// Why it cannot be traced, or that it ended before.
+pub(crate) fn count(actor: &mut Actor, thread: i32, n: usize) -> Result<Vec<u64>, String> {
     let thread = Pid::from_raw(thread);
     let mut step = || {
         ptrace::seize(thread, Options::empty())?;
         ptrace::interrupt(thread)?;
         waitpid(thread, Some(WaitPidFlag::__WALL))?;
         actor.tell("traced");
-        run_to_mark(thread, false)?;
-        let mut counts = Vec::with_capacity(n);
-        while counts.len() < n {
-            counts.push(run_to_mark(thread, true)?);
-            if counted == Counted::EverySecond {
-                run_to_mark(thread, false)?;
-            }
-        }
+        let counts = (0..n).map(|_| stretch(thread)).collect::<nix::Result<_>>()?;
         ptrace::detach(thread, None)?;
         Ok(counts)
     };
     step().map_err(|errno: Errno| format!("cannot step through thread {thread}: {errno}"))
 }
 
-/// Lets the thread, which stands still, run to its next mark; its instructions, if it is stepped through.
-fn run_to_mark(thread: Pid, is_stepped: bool) -> nix::Result<u64> {
-    let resume = |signal: Option<Signal>| {
-        if is_stepped { ptrace::step(thread, signal) } else { ptrace::cont(thread, signal) }
-    };
-    let mut n = 0;
-    resume(None)?;
+/// Lets the thread, which stands still, run to the end of its next stretch; the instructions of that.
+fn stretch(thread: Pid) -> nix::Result<u64> {
+    let mut n = None;
+    let mut signal = None;
     loop {
+        if n.is_some() {
+            ptrace::step(thread, signal.take())?;
+        } else {
+            ptrace::cont(thread, signal.take())?;
+        }
         match waitpid(thread, Some(WaitPidFlag::__WALL))? {
-            WaitStatus::Stopped(_, MARK) => return Ok(n),
-            WaitStatus::Stopped(_, Signal::SIGTRAP) => {
-                n += 1;
-                resume(None)?;
+            WaitStatus::Stopped(_, BEGIN) => n = Some(0),
+            WaitStatus::Stopped(_, FORGET) => n = None,
+            WaitStatus::Stopped(_, END) => {
+                if let Some(n) = n {
+                    return Ok(n);
+                }
             }
-            WaitStatus::Stopped(_, signal) => resume(Some(signal))?,
+            WaitStatus::Stopped(_, Signal::SIGTRAP) => n = n.map(|n| n + 1),
+            WaitStatus::Stopped(_, other) => signal = Some(other),
             WaitStatus::Exited(..) | WaitStatus::Signaled(..) => return Err(Errno::ESRCH),
-            _ => resume(None)?,
+            _ => {}
         }
     }
 }

@@ -239,28 +239,33 @@ impl Attachment {
     ///
     /// If either range reaches beyond its data.
     pub(crate) fn copy_out(&self, range: Range<usize>, to: &Window, offset: usize) {
-        let len = range.len();
         let to = to.attachment();
-        to.populate_any(offset..offset + len);
-        let (from, at) = (self.data_offset + range.start, to.data_offset + offset);
-        // In one piece, unless processes are to die between two.
-        let half = if cfg!(feature = "kill-points") { len / 2 } else { len };
-        to.mapping.copy_from(at, &self.mapping, from, half);
-        kill_point!("commit.array_half_written");
-        to.mapping.copy_from(at + half, &self.mapping, from + half, len - half);
+        to.populate_any(offset..offset + range.len());
+        for part in parts(range.len()) {
+            let (from, at) = (self.data_offset + range.start, to.data_offset + offset);
+            to.mapping.copy_from(at + part.start, &self.mapping, from + part.start, part.len());
+        }
     }
 
     /// Writes a range of these data to `offset` of another segment's data, through its file.
     pub(crate) fn write_back(&self, range: Range<usize>, to: &Self, offset: usize) -> io::Result<()> {
         let bytes = self.mapping.bytes_at_rest(self.data_offset + range.start, range.len());
-        // In one piece, unless processes are to die between two.
-        let (first, second) =
-            bytes.split_at(if cfg!(feature = "kill-points") { bytes.len() / 2 } else { bytes.len() });
-        let at = (to.data_offset + offset) as u64;
-        to.file.write_all_at(first, at)?;
-        kill_point!("commit.array_half_written");
-        to.file.write_all_at(second, at + first.len() as u64)
+        parts(range.len()).try_for_each(|part| {
+            let at = to.data_offset + offset + part.start;
+            to.file.write_all_at(&bytes[part], at as u64)
+        })
     }
+}
+
+/// The parts in which so many bytes are written back: one, unless processes are to die between two.
+fn parts(len: usize) -> impl Iterator<Item = Range<usize>> {
+    let half = if cfg!(feature = "kill-points") { len / 2 } else { len };
+    [0..half, half..len].into_iter().enumerate().map(|(index, part)| {
+        if index > 0 {
+            kill_point!("commit.array_half_written");
+        }
+        part
+    })
 }
 
 impl Place {

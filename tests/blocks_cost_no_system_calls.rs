@@ -10,7 +10,6 @@ use ndpool::{Block, Pool, merge::Sum, task};
 use ndpool_tests::{
     Actor, Gate, Stretch, SystemCall, mark, role, say, trace, wait_to_be_told, wait_until, watchdog,
 };
-use nix::libc;
 use std::time::Duration;
 
 /// Longer than any test.

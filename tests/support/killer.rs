@@ -1,9 +1,11 @@
 //! Killing workers at random moments.
 
+use crate::leftovers::wait_until;
 use crate::random::Random;
 use ndpool::Pool;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
+use std::fs::DirEntry;
 use std::time::{Duration, Instant};
 
 /// Sends SIGKILL; whether somebody got it.
@@ -16,9 +18,16 @@ pub fn kill_group(group: u32, signal: Signal) {
     signal::killpg(Pid::from_raw(group as i32), signal).expect("the group has members");
 }
 
-/// Stops a process.
+/// Stops a process; returns when all its threads stand still, which takes the kernel a moment after the signal.
 pub fn stop(pid: u32) {
     signal::kill(Pid::from_raw(pid as i32), Signal::SIGSTOP).expect("it is there");
+    let stands_still = |thread: std::io::Result<DirEntry>| {
+        let status = thread.and_then(|thread| std::fs::read_to_string(thread.path().join("status")));
+        // A thread that has ended meanwhile does nothing either.
+        status.map_or(true, |status| status.contains("\nState:\tT"))
+    };
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task"));
+    wait_until(|| threads().map_or(true, |mut threads| threads.all(stands_still)));
 }
 
 /// Kills workers of a pool while something else runs.

@@ -1,7 +1,7 @@
 //! How long does a copy into a fresh segment take, beside one that faults its pages in?
 //!
-//! Both sides make a file in /dev/shm and copy 256 MB into it with two threads; the peer through a mapping, as `memcpy` into
-//! fresh shared memory does.
+//! Both sides make a file in /dev/shm and copy 256 MB into it with one thread: ndpool by `pwrite`, which the kernel lets one thread
+//! at a time do to a file; the peer through a mapping, as `memcpy` into fresh shared memory does.
 
 use crate::bare::Shared;
 use crate::measure::{Pair, in_turns};
@@ -9,12 +9,11 @@ use crate::row::{Goal, Question, Skipped, Unit};
 use crate::sum_shared::numbers;
 use ndarray::Array1;
 use ndpool::Pool;
-use rayon::prelude::*;
 use std::time::Instant;
 
 pub(crate) const QUESTION: Question = Question {
     name: "copy_into_fresh_segment",
-    peer_name: "two threads that copy into a fresh mapping of /dev/shm",
+    peer_name: "a thread that copies into a fresh mapping of /dev/shm",
     goal: Goal::Ratio(0.6),
     unit: Unit::Milliseconds,
     measure,
@@ -22,8 +21,6 @@ pub(crate) const QUESTION: Question = Question {
 
 const N: usize = 32_000_000;
 const N_RUNS: usize = 9;
-/// 1 MB.
-const PIECE: usize = 1 << 17;
 
 fn measure() -> Result<Pair, Skipped> {
     let data = Array1::from_shape_fn(N, numbers);
@@ -44,10 +41,7 @@ fn measure() -> Result<Pair, Skipped> {
             let mut memory = Shared::new(N * size_of::<f64>())?;
             // SAFETY: nobody else has it.
             let target = unsafe { memory.numbers_mut(0..N) };
-            target
-                .par_chunks_mut(PIECE)
-                .zip(slice.par_chunks(PIECE))
-                .for_each(|(to, from)| to.copy_from_slice(from));
+            target.copy_from_slice(slice);
             let took = start.elapsed();
             assert!(target == slice, "the copy differs");
             Ok(took)

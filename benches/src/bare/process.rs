@@ -64,6 +64,7 @@ impl Bare {
 
 impl Bare {
     /// Closes the pipe to the process and waits for its end, so that it can tidy up.
+    #[cfg(feature = "iceoryx2")]
     pub(crate) fn finish(mut self) -> Result<(), Skipped> {
         self.requests = None;
         self.child.wait()?;

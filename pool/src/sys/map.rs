@@ -232,7 +232,7 @@ impl Mapping {
         let soon_piece = soon_len.div_ceil(len.div_ceil(PIECE_BYTES).max(1));
         let mut asked = 0;
         for done in (0..len).step_by(PIECE_BYTES) {
-            prefetch::will_read_later(soon.wrapping_add(asked), soon_piece.min(soon_len - asked));
+            prefetch::will_read(soon.wrapping_add(asked), soon_piece.min(soon_len - asked));
             asked = (asked + soon_piece).min(soon_len);
             self.copy_from(offset + done, from, from_offset + done, PIECE_BYTES.min(len - done));
         }

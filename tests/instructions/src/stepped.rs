@@ -83,23 +83,6 @@ const PROGRAMS: &[Program] = &[
         },
     },
     Program {
-        name: "block.call",
-        what: "worker: a call of a map, from its task to the next call's",
-        side: Side::Worker,
-        idle_spin: Duration::ZERO,
-        of: Of::One,
-        act: |pool, ready| {
-            for is_marked in [false, true] {
-                if is_marked {
-                    ready();
-                }
-                for result in pool.map((0..CALLS).map(|_| place(is_marked))) {
-                    result.expect("the call is possible");
-                }
-            }
-        },
-    },
-    Program {
         name: "job.begin",
         what: "worker: a job of one block that does nothing, from its task to the next job's",
         side: Side::Worker,
@@ -190,7 +173,7 @@ const PROGRAMS: &[Program] = &[
                 if is_marked {
                     ready();
                 }
-                for result in pool.map((0..CALLS).map(|_| place(false))) {
+                for result in pool.map((0..CALLS).map(|_| place())) {
                     at(result.expect("the call is possible"));
                 }
             }
@@ -234,10 +217,7 @@ fn add(mut x: ArrayViewMut1<f64>) {
 
 /// The place of a call in its batch.
 #[task]
-fn place(is_marked: bool, block: &Block) -> usize {
-    if is_marked {
-        at(block.index());
-    }
+fn place(block: &Block) -> usize {
     block.index()
 }
 

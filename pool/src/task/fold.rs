@@ -276,8 +276,8 @@ mod tests {
     fn what_grows_is_not_merged() {
         assert!(Folder::of::<Concat<u8>>().is_none());
         assert!(Folder::of::<[Sum<f64>; 9]>().is_none());
-        assert!((&&Foldable::<Sum<f64>>::NEW).folder().is_some());
-        assert!((&&Foldable::<f64>::NEW).folder().is_none());
+        let (merges, does_not) = (&&Foldable::<Sum<f64>>::NEW, &&Foldable::<f64>::NEW);
+        assert!(merges.folder().is_some() && does_not.folder().is_none());
         // A merged number that is longer than the slot has room for.
         let folder = Folder::of::<Sum<u64>>().unwrap();
         let mut fold = Fold::default();

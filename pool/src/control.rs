@@ -22,7 +22,7 @@ pub(crate) const ENV_RUN: &str = "NDPOOL_RUN";
 pub(crate) const ENV_DIRECTORIES: &str = "NDPOOL_DIRECTORIES";
 
 /// Bumped whenever what two processes share changes: messages, board, arena, descriptor, segments.
-pub(crate) const PROTOCOL: u32 = 2;
+pub(crate) const PROTOCOL: u32 = 3;
 
 /// What tells one program file from another: only processes of the same one can exchange places in its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -59,8 +59,10 @@ impl Core {
         let mut bytes = Vec::new();
         let mut for_each = |take: &mut dyn FnMut(u32, &[u8]) -> Result<()>| match &parts {
             None => (0..plan.n_blocks).try_for_each(|block| {
-                self.read_value(job, arena, &slots, block, &mut bytes)?;
-                take(0, &bytes)
+                match self.read_value(job, arena, &slots, block, &mut bytes)? {
+                    0 => take(0, &bytes),
+                    height => Err(stands_for_others(block, height)),
+                }
             }),
             Some(parts) => parts.iter().rev().try_for_each(|&block| {
                 let height = self.read_value(job, arena, &slots, block, &mut bytes)?;
@@ -319,19 +321,21 @@ fn parts(slots: &Slots<'_>, n_blocks: usize) -> Result<Vec<usize>> {
     let mut parts = Vec::new();
     let mut end = n_blocks;
     while end > 0 {
-        let n = 1_usize.checked_shl(slots.height(end - 1)).filter(|n| end.is_multiple_of(*n)).ok_or_else(
-            || {
-                Error::new(
-                    ErrorKind::Segment,
-                    format!("block {} cannot stand for others as it says", end - 1),
-                )
-                .with_hint("native code in a task may write outside of its arrays")
-            },
-        )?;
+        let height = slots.height(end - 1);
+        let n = 1_usize.checked_shl(height).filter(|n| end.is_multiple_of(*n));
+        let n = n.ok_or_else(|| stands_for_others(end - 1, height))?;
         parts.push(end - 1);
         end -= n;
     }
     Ok(parts)
+}
+
+fn stands_for_others(block: usize, height: u32) -> Error {
+    Error::new(
+        ErrorKind::Segment,
+        format!("the result of block {block} cannot stand for 2^{height} blocks, as it says"),
+    )
+    .with_hint("native code in a task may write outside of its arrays")
 }
 
 /// The memory of a job whose results are being taken.

@@ -54,15 +54,14 @@ impl Core {
         let plan = arena.arena.plan()?;
         let slots = arena.arena.slots(&plan);
         // Only where the task's results may have been merged is there need to look from the end.
-        let merges = plan.n_blocks > 1 && (job.vtable.folder)().is_some();
-        let parts = if merges { Some(parts(&slots, plan.n_blocks)?) } else { None };
+        let n_blocks = job.n_blocks();
+        let merges = n_blocks > 1 && (job.vtable.folder)().is_some();
+        let parts = if merges { Some(parts(&slots, n_blocks)?) } else { None };
         let mut bytes = Vec::new();
         let mut for_each = |take: &mut dyn FnMut(u32, &[u8]) -> Result<()>| match &parts {
-            None => (0..plan.n_blocks).try_for_each(|block| {
-                match self.read_value(job, arena, &slots, block, &mut bytes)? {
-                    0 => take(0, &bytes),
-                    height => Err(stands_for_others(block, height)),
-                }
+            None => (0..n_blocks).try_for_each(|block| {
+                self.read_own_value(job, arena, &slots, block, &mut bytes)?;
+                take(0, &bytes)
             }),
             Some(parts) => parts.iter().rev().try_for_each(|&block| {
                 let height = self.read_value(job, arena, &slots, block, &mut bytes)?;
@@ -70,6 +69,21 @@ impl Core {
             }),
         };
         collect(Collected { for_each: &mut for_each, outputs })
+    }
+
+    /// As [`read_value`](Self::read_value), of a block whose result is merged with no other in workers.
+    fn read_own_value(
+        &self,
+        job: &JobRecord,
+        arena: &OwnedArena,
+        slots: &Slots<'_>,
+        block: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
+        match self.read_value(job, arena, slots, block, bytes)? {
+            0 => Ok(()),
+            height => Err(stands_for_others(block, height)),
+        }
     }
 
     /// Copies the result that a slot has or names; for how many blocks it stands, as a power of two.
@@ -106,7 +120,7 @@ impl Core {
     ) -> Result<R> {
         let plan = arena.arena.plan()?;
         let mut bytes = Vec::new();
-        self.read_value(job, arena, &arena.arena.slots(&plan), block, &mut bytes)?;
+        self.read_own_value(job, arena, &arena.arena.slots(&plan), block, &mut bytes)?;
         let mut for_each = |take: &mut dyn FnMut(u32, &[u8]) -> Result<()>| take(0, &bytes);
         collect(Collected { for_each: &mut for_each, outputs: &[] })
     }

@@ -220,18 +220,15 @@ impl Arena {
 
     /// Whether the bytes behind the words begin with these.
     pub(crate) fn begins_with(&self, bytes: &[u8]) -> bool {
-        let (words, rest) = bytes.as_chunks::<8>();
-        let mut cells = self.data.iter();
-        let same = words
-            .iter()
-            .zip(&mut cells)
-            .all(|(word, cell)| cell.load(Ordering::Relaxed).to_le_bytes() == *word);
-        let last = cells.next().map_or([0; 8], |cell| cell.load(Ordering::Relaxed).to_le_bytes());
-        same && words.len() * 8 + rest.len() == bytes.len() && last.starts_with(rest)
+        let Some(cells) = self.data.get(..bytes.len().div_ceil(8)) else { return false };
+        let is_there = |(bytes, cell): (&[u8], &AtomicU64)| {
+            cell.load(Ordering::Relaxed).to_le_bytes().starts_with(bytes)
+        };
+        bytes.chunks(8).zip(cells).all(is_there)
     }
 
-    /// Asks for what a worker reads and writes first of a job whose first block it will look at is this: by the time that it has found
-    /// out which job is open, the memory of the one before, which mostly is the same, is on its way.
+    /// Asks for what a worker looks at before it claims this block: by the time that it has found out which job is open, the memory
+    /// of the job before, which mostly is the same, is on its way.
     pub(crate) fn will_claim(&self, block: usize) {
         prefetch::will_read(std::ptr::from_ref(self.header()).cast(), size_of::<JobHeader>());
         prefetch::will_read(self.data.as_ptr().cast(), 128);
@@ -310,4 +307,45 @@ fn set(cell: &AtomicU64, value: u64) {
 fn damaged(what: String) -> Error {
     Error::new(ErrorKind::Segment, format!("the memory of a job is damaged: {what}"))
         .with_hint("native code in a task may write outside of its arrays")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::shm;
+
+    #[test]
+    fn what_has_changed_is_written_whatever_was_there() {
+        let file = shm::create_memfd("arena").unwrap();
+        let len = arena_len(8, PAGE).unwrap();
+        file.set_len(len as u64).unwrap();
+        let arena = Arena::new(Mapping::read_write(&file, len).unwrap(), 0, 8).unwrap();
+        let mut found = Vec::new();
+        // Each differs from the one before in its last byte, its length, or its first.
+        for descriptor in
+            [&b"eleven byte"[..], b"eleven bytf", b"eleven bytf and more", b"eleven b", b"Eleven b", b""]
+        {
+            let plan = Plan {
+                n_blocks: descriptor.len() % 8,
+                descriptor_len: descriptor.len(),
+                arguments_len: 3,
+                table_len: 0,
+                slot_bytes: 16,
+            };
+            arena.note_spilled();
+            arena.set_cancelled();
+            arena.narrow(1);
+            arena.note_freed();
+            arena.write_job(&plan, descriptor, b"xyz", &[]);
+            assert_eq!(arena.plan().unwrap(), plan);
+            assert!(!arena.has_spilled() && !arena.is_cancelled());
+            assert_eq!((arena.window(), arena.n_freed()), (None, 0));
+            arena.read_descriptor(&plan, &mut found);
+            assert_eq!(found, descriptor);
+            assert!(arena.begins_with(descriptor) && !arena.begins_with(&[descriptor, b"?"].concat()));
+            arena.read_arguments(&plan, None, &mut found);
+            assert_eq!(found, b"xyz");
+        }
+        assert!(!arena.begins_with(&vec![0; arena.data_capacity() + 1]));
+    }
 }

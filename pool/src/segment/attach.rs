@@ -185,7 +185,7 @@ impl Attachment {
     fn populate_any(&self, range: Range<usize>) {
         let (start, end) = (self.data_offset + range.start, self.data_offset + range.end);
         let len = self.mapping.len();
-        // Without the page before the data and the one behind, which may be forbidden.
+        // Without the page before the data, which may be forbidden. Where the one behind is, it is the last, and all others come first.
         let (first, last) = (self.data_offset, len - len % PAGE_BYTES);
         for part in start / PART_BYTES..end.div_ceil(PART_BYTES) {
             if !self.populated[part].replace(true) {

@@ -98,10 +98,11 @@ where
     let mut height = 0;
     let mut len = 0;
     while block >> height & 1 == 1
-        && let Some(earlier) = tree.pop(height)
+        && let Some(mut earlier) = tree.pop(height)
     {
-        let Ok((merged, n)) = merge_into(earlier, value, &mut buffer) else { return tree.clear() };
-        (value, len) = (merged, n);
+        earlier.merge(value);
+        let Ok(merged) = sent(&earlier, &mut buffer) else { return tree.clear() };
+        (value, len) = merged;
         height += 1;
     }
     if height > 0 {
@@ -113,13 +114,12 @@ where
     tree.push_subtree(height, value);
 }
 
-fn merge_into<T: Merge + Serialize + DeserializeOwned>(
-    mut earlier: T,
-    later: T,
+/// What a value is once it was sent, and the bytes of the buffer that it took.
+fn sent<T: Serialize + DeserializeOwned>(
+    value: &T,
     buffer: &mut [u8],
 ) -> Result<(T, usize), postcard::Error> {
-    earlier.merge(later);
-    let bytes = postcard::to_slice(&earlier, buffer)?;
+    let bytes = postcard::to_slice(value, buffer)?;
     Ok((postcard::from_bytes(bytes)?, bytes.len()))
 }
 
@@ -133,9 +133,9 @@ pub(super) fn merge_as_sent<T: Merge + Serialize + DeserializeOwned>(
     later: T,
 ) -> Result<T, postcard::Error> {
     earlier.merge(later);
-    let mut buffer = [0; MAX_SERIALISED_BYTES];
-    match postcard::to_slice(&earlier, &mut buffer) {
-        Ok(bytes) => postcard::from_bytes(bytes),
+    match sent(&earlier, &mut [0; MAX_SERIALISED_BYTES]) {
+        Ok((merged, _)) => Ok(merged),
+        // Too long for a worker to merge.
         Err(postcard::Error::SerializeBufferFull) => postcard::from_bytes(&postcard::to_stdvec(&earlier)?),
         Err(other) => Err(other),
     }

@@ -218,17 +218,19 @@ impl JobContext {
             if target.mode == Mode::Whole {
                 continue;
             }
-            target.first = place.first.wrapping_add(rows.start * place.row_bytes);
+            let (first, len) = place.rows(rows);
+            target.first = first.cast_mut();
             if let Some(n_rows) = target.shape.first_mut() {
                 *n_rows = rows.len();
             }
-            let len = rows.len() * place.row_bytes;
-            if len > MAX_SMALL_BYTES && target.mode != Mode::Stage {
-                self.attachments[index].populate(self.descriptor.arrays[index].bytes(rows));
-            }
-            if target.mode == Mode::Read && len <= MAX_SMALL_BYTES {
+            match target.mode {
+                Mode::Stage | Mode::Whole => {}
+                Mode::Read | Mode::Out if len > MAX_SMALL_BYTES => {
+                    self.attachments[index].populate(self.descriptor.arrays[index].bytes(rows));
+                }
                 // Claims and commits end what the processor has begun to read ahead by itself.
-                prefetch::will_read(target.first.wrapping_add(AHEAD_BYTES).cast_const(), len);
+                Mode::Read => prefetch::will_read(first.wrapping_add(AHEAD_BYTES), len),
+                Mode::Out => {}
             }
         }
     }

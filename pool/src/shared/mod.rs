@@ -9,6 +9,7 @@ mod list;
 mod name;
 mod options;
 mod page;
+mod versioned;
 mod versions;
 
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};

@@ -263,6 +263,9 @@ mod pool;
 
 pub mod ops;
 
+/// Published arrays and their server.
+pub mod server;
+
 /// One function for each parser of foreign bytes.
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -235,6 +235,9 @@ mod error;
 /// The operating system; all unsafe code, but for named exceptions.
 mod sys;
 
+/// Signals that end the program.
+mod signals;
+
 /// Named blocks of shared memory and who owns them.
 mod segment;
 

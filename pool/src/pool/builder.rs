@@ -6,7 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::inject::{self, Faults};
 use crate::job::word::MAX_WORKERS;
 use crate::segment::{Backing, Run, reap};
-use crate::supervisor::{Config, Core, Program, Stderr, watch_signals};
+use crate::signals::end_at_signal;
+use crate::supervisor::{Config, Core, Program, Stderr};
 use crate::sys::process::usable_cpus;
 use crate::worker::{Role, role};
 use std::ffi::OsString;
@@ -308,7 +309,7 @@ impl Builder {
         };
         let core = Core::start(run, config)?;
         if self.handles_signals {
-            let watched = watch_signals(&core);
+            let watched = end_at_signal(&core);
             if let Err(error) = watched {
                 core.shut_down();
                 return Err(error);

@@ -40,6 +40,8 @@ pub struct SharedInfo {
     pub owner: u32,
     /// Whether members of its group may read it.
     pub group_read: bool,
+    /// Whether it was published under a [server](crate::server), and is its server's to keep.
+    pub served: bool,
 }
 
 /// Lists the shared structures in `/dev/shm` that this user may read, by name.
@@ -150,6 +152,23 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
     }
 }
 
+/// What has names of two parts, of which this is the first.
+pub(crate) fn items_of(directory: &Path, server: &str) -> Result<Vec<SharedInfo>> {
+    let is_item = |name: &Name| name.first() == server && name.second().is_some();
+    let of_file =
+        |path: PathBuf| Name::of_file(path.file_name()?).filter(is_item).and_then(|name| look(&path, &name));
+    let mut found: Vec<SharedInfo> = files_in(directory)?.into_iter().filter_map(of_file).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// Removes the files that were to take another's place and whose makers are dead.
+pub(crate) fn reap_waiting(directory: &Path) -> Result<()> {
+    let is_waiting = |path: &&PathBuf| path.file_name().is_some_and(is_waiting_file_name);
+    files_in(directory)?.iter().filter(is_waiting).for_each(|path| remove_waiting(path));
+    Ok(())
+}
+
 /// Names in a directory, of the same server if the name is of one, for messages.
 pub(super) fn names_in(directory: &Path, like: &Name) -> Vec<String> {
     let infos = list_in(directory).unwrap_or_default();
@@ -199,6 +218,7 @@ fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
         creator: u32::try_from(word(CREATOR)).unwrap_or(0),
         owner: metadata.uid(),
         group_read: metadata.mode() & 0o040 != 0,
+        served: word(FLAGS) & 4 != 0,
     })
 }
 

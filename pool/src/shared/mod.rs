@@ -14,5 +14,10 @@ pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
 pub use options::Options;
 pub use page::Kind;
 
+pub(crate) use file::{Plan, Published, Role, nanos_now};
+pub(crate) use list::{items_of, reap_waiting};
+pub(crate) use name::Name;
+pub(crate) use options::{Gate, Terms};
+
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ mod bell;
 mod file;
 mod list;
 mod name;
+mod named;
 mod options;
 mod page;
 

@@ -28,6 +28,8 @@ pub mod crash;
 pub mod directories;
 /// Leases of jobs on rows.
 pub mod lease;
+/// The life of a published file.
+pub mod lifetimes;
 /// The run's lease, and what a dead run left.
 pub mod reaping;
 /// The file of one array used for the next.

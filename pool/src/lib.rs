@@ -241,6 +241,8 @@ mod segment;
 /// Typed arrays in segments.
 mod array;
 
+pub mod shared;
+
 /// What supervisor and workers share of a job.
 mod job;
 

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::inject::{self, Faults};
 use crate::job::word::MAX_WORKERS;
 use crate::segment::{Backing, Run, reap};
+use crate::shared;
 use crate::supervisor::{Config, Core, Program, Stderr, watch_signals};
 use crate::sys::process::usable_cpus;
 use crate::worker::{Role, role};
@@ -284,9 +285,12 @@ impl Builder {
             }
         }
         check_names()?;
+        // Leftovers of others are no reason not to work.
         if let Err(error) = reap(false) {
-            // Leftovers of others are no reason not to work.
             tracing::warn!(%error, "cannot look for segments of dead pools");
+        }
+        if let Err(error) = shared::reap(false, false) {
+            tracing::warn!(%error, "cannot look for shared structures that nobody uses");
         }
         let run = Run::create(self.backing.clone())?;
         let config = Config {

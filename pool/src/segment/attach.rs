@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::{Control, Kind, PAGE_BYTES};
 use super::names::RunId;
-use super::storage::map_refused;
+use super::room::map_refused;
 use super::window::Window;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::map::Mapping;

@@ -12,6 +12,7 @@
 //! | `backing` | where segments live |
 //! | `manifest` | the locked file that says a run is alive |
 //! | `run` | one pool's segments: their places, numbers and lease |
+//! | `room` | whether there is room for a file, and what a refusal means |
 //! | `storage` | the file behind a segment, and how it is created |
 //! | `recycle` | the bounded list of files to be used again |
 //! | `block` | the segment itself |
@@ -31,6 +32,7 @@ mod names;
 mod npy;
 pub(crate) mod reap;
 mod recycle;
+mod room;
 mod run;
 mod storage;
 mod window;
@@ -39,6 +41,7 @@ pub(crate) use attach::{Access, Attachment, Locator, Place, attach};
 pub use backing::Backing;
 pub(crate) use block::{Fill, Segment};
 pub use dtype::DType;
+pub(crate) use layout::PAGE_BYTES;
 pub use names::{ParseRunIdError, RunId};
 pub use npy::NpyError;
 pub(crate) use npy::{
@@ -46,15 +49,12 @@ pub(crate) use npy::{
 };
 pub(crate) use reap::reap_run_when_free;
 pub use reap::{RunInfo, SegmentInfo, list, list_in, reap, reap_in};
-pub(crate) use run::Run;
+pub(crate) use room::{Room, map_refused};
+pub(crate) use run::{Run, SHARED_MEMORY};
 pub(crate) use storage::PIECE_BYTES;
 pub(crate) use window::Window;
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use {
-    layout::{Kind, PAGE_BYTES},
-    manifest::Contents,
-    names::Name,
-};
+pub(crate) use {layout::Kind, manifest::Contents, names::Name};
 
 #[cfg(test)]
 mod tests;

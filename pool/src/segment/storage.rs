@@ -10,13 +10,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::layout::{Control, Kind, PAGE_BYTES};
 use super::names::{Name, Role, RunId};
-use crate::error::{Error, ErrorKind};
+use super::room::{Room, map_refused};
+use crate::error::Error;
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicUsize, Ordering};
 use crate::sys::{fork, host, kill_point, shm, space};
-
-/// Allocations below this are not checked against the limits on memory: reading the kernel's files costs more than the pages.
-const CHECKED_FROM_BYTES: usize = 1 << 20;
 
 /// A file of shared memory that this process created. Dropped there, its name and its memory go.
 #[derive(Debug)]
@@ -71,6 +69,18 @@ impl Plan<'_> {
         Name::new(self.run, Role::Segment(self.number))
     }
 
+    fn room<'a>(&self, name: &'a Name, directory: Option<&'a Path>) -> Room<'a> {
+        Room {
+            name,
+            need: self.file_len,
+            directory,
+            other_places: [
+                "let the pool use Backing::Memfd or Backing::File",
+                "give the pool another directory with Backing::File",
+            ],
+        }
+    }
+
     /// Gives the file its length, with memory or disk behind all of it, and its data, if they are known.
     fn provide(&self, file: &File) -> io::Result<()> {
         let len = self.file_len as u64;
@@ -105,7 +115,9 @@ impl Storage {
         in_memory: bool,
         gate: impl FnOnce() -> Result<G, Error>,
     ) -> Result<Self, Error> {
-        check_room(plan, Some(directory), in_memory)?;
+        let label = plan.name();
+        let room = plan.room(&label, Some(directory));
+        room.check(in_memory)?;
         let create = || {
             kill_point!("segment.create.begin");
             let (file, name) =
@@ -117,7 +129,7 @@ impl Storage {
             kill_point!("segment.create.written");
             Ok((storage, name))
         };
-        let refused = |error| refused(plan, Some(directory), error);
+        let refused = |error| room.refused(error);
         let (mut storage, name) = create().map_err(refused)?;
         let open = gate()?;
         name.publish(&storage.file, &directory.join(plan.name().to_string())).map_err(refused)?;
@@ -130,7 +142,9 @@ impl Storage {
 
     /// Creates anonymous memory.
     pub(super) fn memfd(plan: Plan<'_>) -> Result<Self, Error> {
-        check_room(plan, None, true)?;
+        let label = plan.name();
+        let room = plan.room(&label, None);
+        room.check(true)?;
         let create = || {
             let file = shm::create_memfd(&plan.name().to_string())?;
             kill_point!("segment.memfd.made");
@@ -142,7 +156,7 @@ impl Storage {
             kill_point!("segment.memfd.written");
             Ok(storage)
         };
-        create().map_err(|error| refused(plan, None, error))
+        create().map_err(|error| room.refused(error))
     }
 
     fn new(plan: Plan<'_>, file: File) -> io::Result<Self> {
@@ -191,10 +205,11 @@ impl Storage {
         let more = file_len - old;
         let plan =
             Plan { run: self.name.run, number, kind: self.kind, file_len: more, header: &[], data: None };
-        check_room(plan, self.directory.as_deref(), self.in_memory)?;
+        let label = plan.name();
+        let room = plan.room(&label, self.directory.as_deref());
+        room.check(self.in_memory)?;
         kill_point!("segment.grow.begin");
-        shm::reserve(&self.file, old as u64, file_len as u64)
-            .map_err(|error| refused(plan, self.directory.as_deref(), error))?;
+        shm::reserve(&self.file, old as u64, file_len as u64).map_err(|error| room.refused(error))?;
         kill_point!("segment.grow.reserved");
         self.file_len.fetch_max(file_len, Ordering::AcqRel);
         Ok(())
@@ -266,94 +281,4 @@ impl Drop for Storage {
         let _ = shm::punch(&self.file, 0, self.file_len() as u64);
         kill_point!("segment.drop.punched");
     }
-}
-
-/// Refuses what would run into a limit that is not answered by an error.
-fn check_room(plan: Plan<'_>, directory: Option<&Path>, in_memory: bool) -> Result<(), Error> {
-    let need = plan.file_len as u64;
-    if let Some(limit) = space::file_size_limit().filter(|&limit| need > limit) {
-        let message =
-            format!("segment `{}` needs {need} bytes; this process may write files of {limit}", plan.name());
-        return Err(
-            Error::new(ErrorKind::OutOfSpace, message).with_hint("lift the limit with `ulimit -f unlimited`")
-        );
-    }
-    if let Some(directory) = directory {
-        let free = space::file_system(directory).map_or(u64::MAX, |found| found.free_bytes);
-        if free < need {
-            return Err(out_of_space(plan, Some(directory), Some(free)));
-        }
-    }
-    if !in_memory || plan.file_len < CHECKED_FROM_BYTES {
-        return Ok(());
-    }
-    if let Some(headroom) = space::cgroup_headroom().filter(|headroom| headroom.bytes < need) {
-        let message = format!(
-            "segment `{}` needs {need} bytes; the control group {} has {} left before its memory limit",
-            plan.name(),
-            headroom.group.display(),
-            headroom.bytes
-        );
-        let hint = "raise the limit of the container or service, or keep arrays on disk with Backing::File";
-        return Err(Error::new(ErrorKind::OutOfSpace, message).with_hint(hint));
-    }
-    match space::machine_headroom() {
-        Some(free) if free < need => Err(out_of_space(plan, None, Some(free))),
-        _ => Ok(()),
-    }
-}
-
-/// Says what a failure to create means.
-fn refused(plan: Plan<'_>, directory: Option<&Path>, error: io::Error) -> Error {
-    match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => {
-            let free = directory.and_then(|directory| space::file_system(directory).ok());
-            out_of_space(plan, directory, free.map(|found| found.free_bytes)).with_source(error)
-        }
-        Some(libc::ENOMEM) => out_of_space(plan, directory, None).with_source(error),
-        Some(libc::EMFILE | libc::ENFILE) => {
-            let message =
-                format!("segment `{}` needs a file descriptor, and all are in use: {error}", plan.name());
-            Error::new(ErrorKind::OutOfSpace, message)
-                .with_hint(
-                    "each array needs one: hold fewer arrays at a time, or raise the limit with `ulimit -n`",
-                )
-                .with_source(error)
-        }
-        _ => {
-            let place =
-                directory.map_or_else(|| "anonymous memory".to_owned(), |path| path.display().to_string());
-            Error::io(format_args!("cannot create segment `{}` in {place}", plan.name()), error)
-        }
-    }
-}
-
-fn out_of_space(plan: Plan<'_>, directory: Option<&Path>, free: Option<u64>) -> Error {
-    let place =
-        directory.map_or_else(|| "the machine's memory".to_owned(), |path| path.display().to_string());
-    let mut message = format!("segment `{}` needs {} bytes; {place} has ", plan.name(), plan.file_len);
-    match free {
-        Some(free) => message.push_str(&format!("{free} free")),
-        None => message.push_str("not so much left"),
-    }
-    let hint = match directory {
-        Some(path) if path.starts_with("/dev/shm") => {
-            "free some of it (`ls -l /dev/shm`, `ndpool reap`), give a container more with --shm-size, or let the pool use \
-             Backing::Memfd or Backing::File"
-        }
-        Some(_) => "free some of it, or give the pool another directory with Backing::File",
-        None => "drop arrays that are not needed any more, or keep them on disk with Backing::File",
-    };
-    Error::new(ErrorKind::OutOfSpace, message).with_hint(hint)
-}
-
-/// Says what a failure to map means.
-pub(super) fn map_refused(name: &str, len: usize, error: io::Error) -> Error {
-    if error.raw_os_error() == Some(libc::ENOMEM) {
-        let message = format!("no address space to map the {len} bytes of `{name}`: {error}");
-        return Error::new(ErrorKind::OutOfSpace, message)
-            .with_hint("look at the limits on address space (`ulimit -v`) and mappings (vm.max_map_count)")
-            .with_source(error);
-    }
-    Error::io(format_args!("cannot map the {len} bytes of `{name}`"), error)
 }

@@ -1,7 +1,22 @@
-//! Structures that any processes use by name, in or out of a pool.
+//! Structures that outlive a job: shared by name between any processes, in or out of a pool.
+//!
+//! The protocol (bytes, names, lifetimes, versions, locks, and the races between them) is written down in README.md beside this
+//! file.
 
+mod bell;
+mod file;
 mod frame;
+mod list;
+mod name;
+mod options;
+mod page;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frame::FrameHeader;
 pub use frame::{Column, Schema};
+pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
+pub use options::Options;
+pub use page::Kind;
+
+#[cfg(test)]
+mod tests;

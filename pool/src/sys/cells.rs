@@ -35,12 +35,22 @@ pub(crate) use declare_cells;
 ///
 /// # Panics
 ///
-/// If they do not lie inside the mapping or are not aligned.
+/// If they do not lie inside the mapping or are not aligned, or if it is read-only.
 pub(crate) fn cells<T: Cells>(mapping: &Mapping, offset: usize, n: usize) -> &[T] {
+    assert!(mapping.is_writable(), "cells of a read-only mapping");
+    cells_to_load(mapping, offset, n)
+}
+
+/// The `n` structs at `offset` of a mapping that may be read-only. They are for plain loads then: a store is a segmentation fault.
+///
+/// # Panics
+///
+/// If they do not lie inside the mapping or are not aligned.
+fn cells_to_load<T: Cells>(mapping: &Mapping, offset: usize, n: usize) -> &[T] {
     let len = size_of::<T>().checked_mul(n).and_then(|len| len.checked_add(offset));
     assert!(len.is_some_and(|end| end <= mapping.len()), "cells outside of a mapping");
     assert!(offset.is_multiple_of(align_of::<T>()), "cells not aligned");
-    let start = mapping.as_mut_ptr().wrapping_add(offset).cast_const().cast::<T>();
+    let start = mapping.as_ptr().wrapping_add(offset).cast::<T>();
     // SAFETY: `start` lies `offset` bytes into the mapping, which is page-aligned, so it is aligned and non-null;
     // the length was checked above; `Cells` promises that any bytes are valid and that every access is atomic, so
     // writes by other processes are no data race; the reference borrows the mapping, which stays until dropped.
@@ -64,8 +74,20 @@ impl<T: Cells> Placed<T> {
     ///
     /// As [`cells`] does.
     pub(crate) fn new(mapping: &Arc<Mapping>, offset: usize, n: usize) -> Self {
-        let first = NonNull::from(cells::<T>(mapping, offset, n)).cast();
-        Self { first, n, _mapping: Arc::clone(mapping) }
+        Self::at(mapping, cells(mapping, offset, n))
+    }
+
+    /// The `n` structs at `offset` of a mapping that may be read-only, and then for loads only.
+    ///
+    /// # Panics
+    ///
+    /// If they do not lie inside the mapping or are not aligned.
+    pub(crate) fn to_load(mapping: &Arc<Mapping>, offset: usize, n: usize) -> Self {
+        Self::at(mapping, cells_to_load(mapping, offset, n))
+    }
+
+    fn at(mapping: &Arc<Mapping>, cells: &[T]) -> Self {
+        Self { first: NonNull::from(cells).cast(), n: cells.len(), _mapping: Arc::clone(mapping) }
     }
 }
 

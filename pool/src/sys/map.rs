@@ -112,6 +112,11 @@ impl Mapping {
         self.len
     }
 
+    /// Whether it may be written.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
     /// The first byte.
     pub(crate) fn as_ptr(&self) -> *const u8 {
         self.start()

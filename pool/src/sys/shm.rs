@@ -80,7 +80,16 @@ impl Unpublished {
     /// # Errors
     ///
     /// [`io::ErrorKind::AlreadyExists`] if the name is taken, by whatever.
-    pub(crate) fn publish(mut self, file: &File, path: &Path) -> io::Result<()> {
+    pub(crate) fn publish(self, file: &File, path: &Path) -> io::Result<()> {
+        self.try_publish(file, path).map_err(|(error, _)| error)
+    }
+
+    /// As [`publish`](Self::publish), and gives itself back to be tried again.
+    pub(crate) fn try_publish(mut self, file: &File, path: &Path) -> Result<(), (io::Error, Self)> {
+        self.link(file, path).map_err(|error| (error, self))
+    }
+
+    fn link(&mut self, file: &File, path: &Path) -> io::Result<()> {
         let Some(temporary) = &self.temporary else {
             return link_descriptor(file, path);
         };

@@ -1,0 +1,215 @@
+//! Which structures there are, and the end of those that nobody uses.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::file::{Named, Role, check, open, remove_if_dead};
+use super::name::{Name, is_waiting_file_name};
+use super::options::Options;
+use super::page::Kind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::{PAGE_BYTES, SHARED_MEMORY};
+use crate::sys::host;
+use crate::sys::lock::LockedFile;
+
+/// A shared structure as seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SharedInfo {
+    /// The name under which it is attached.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: Kind,
+    /// Length of the file in bytes, with header and control page.
+    pub len_bytes: u64,
+    /// The last version that was written; 0 for what has no versions.
+    pub version: u64,
+    /// Whether a process uses it.
+    pub attached: bool,
+    /// Whether it stays when no process uses it.
+    pub kept: bool,
+    /// When it was created.
+    pub created: SystemTime,
+    /// Number of the process that created it, in that one's PID namespace. It may long be another's.
+    pub creator: u32,
+    /// The user that it belongs to.
+    pub owner: u32,
+    /// Whether members of its group may read it.
+    pub group_read: bool,
+}
+
+/// Lists the shared structures in `/dev/shm` that this user may read, by name.
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the directory cannot be read; one that is not there is empty.
+///
+/// # Example
+///
+/// ```
+/// use ndpool::shared::{self, Event};
+///
+/// let stop = Event::create("list_example")?;
+/// let found = shared::list()?.into_iter().find(|info| info.name == "list_example").unwrap();
+/// assert!(found.attached && !found.kept);
+/// # Ok::<(), ndpool::Error>(())
+/// ```
+pub fn list() -> Result<Vec<SharedInfo>> {
+    list_in(Path::new(SHARED_MEMORY))
+}
+
+/// As [`list`], in another directory.
+///
+/// # Errors
+///
+/// As for [`list`].
+pub fn list_in(directory: &Path) -> Result<Vec<SharedInfo>> {
+    let mut found: Vec<SharedInfo> = files_in(directory)?
+        .into_iter()
+        .filter_map(|path| Name::of_file(path.file_name()?).and_then(|name| look(&path, &name)))
+        .collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// Takes a name away, whoever uses the structure: they go on with it, and are told; nobody new finds it.
+///
+/// # Errors
+///
+/// [`ErrorKind::Segment`](crate::ErrorKind::Segment) if nothing has the name, or not a structure of this user's;
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system refuses.
+pub fn remove(name: &str) -> Result<()> {
+    remove_with(&Options::new(), name)
+}
+
+/// As [`remove`], where the options say.
+///
+/// # Errors
+///
+/// As for [`remove`].
+pub fn remove_with(options: &Options, name: &str) -> Result<()> {
+    let name: Name = name.parse()?;
+    let path = options.directory.join(name.file_name());
+    let failed = |error| Error::io(format_args!("cannot remove `{}`", path.display()), error);
+    match Named::hold(&path, Instant::now()).map_err(failed)? {
+        Some(named) => named.unlink().map_err(failed),
+        None => {
+            let message = format!("there is no shared structure `{name}` in {}", options.directory.display());
+            Err(Error::new(ErrorKind::Segment, message).with_hint("`ndpool list` shows those that there are"))
+        }
+    }
+}
+
+/// Removes the structures of this user in `/dev/shm` that no process uses and that are not to be kept; with `kept` those too. Returns
+/// what it removed; with `dry_run` what it would remove.
+///
+/// # Errors
+///
+/// As for [`list`], or if a file cannot be removed.
+pub fn reap(kept: bool, dry_run: bool) -> Result<Vec<SharedInfo>> {
+    reap_in(Path::new(SHARED_MEMORY), kept, dry_run)
+}
+
+/// As [`reap`], in another directory.
+///
+/// # Errors
+///
+/// As for [`reap`].
+pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<SharedInfo>> {
+    let mut reaped = Vec::new();
+    let mut failure = None;
+    for path in files_in(directory)? {
+        let Some(file_name) = path.file_name() else { continue };
+        if is_waiting_file_name(file_name) {
+            if !dry_run {
+                remove_waiting(&path);
+            }
+            continue;
+        }
+        let info = Name::of_file(file_name).and_then(|name| look(&path, &name));
+        let is_dead =
+            |info: &SharedInfo| !info.attached && (kept || !info.kept) && info.owner == host::effective_uid();
+        let Some(info) = info.filter(is_dead) else { continue };
+        if dry_run {
+            reaped.push(info);
+            continue;
+        }
+        match remove_if_dead(&path, kept) {
+            Ok(true) => reaped.push(info),
+            Ok(false) => {}
+            Err(error) => failure = Some((path, error)),
+        }
+    }
+    match failure {
+        None => Ok(reaped),
+        Some((path, error)) => Err(Error::io(format_args!("cannot remove `{}`", path.display()), error)),
+    }
+}
+
+/// Names in a directory, of the same server if the name is of one, for messages.
+pub(super) fn names_in(directory: &Path, like: &Name) -> Vec<String> {
+    let infos = list_in(directory).unwrap_or_default();
+    let is_like = |name: &Name| like.second().is_none() || name.first() == like.first();
+    infos
+        .into_iter()
+        .filter(|info| info.name.parse().is_ok_and(|name| is_like(&name)))
+        .map(|info| info.name)
+        .collect()
+}
+
+fn files_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| Error::io(format_args!("cannot list `{}`", directory.display()), error);
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut paths =
+        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Looks at one file without changing anything; `None` if it is none of ours, or gone.
+fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
+    const FLAGS: usize = 4;
+    const CREATED: usize = 5;
+    const CREATOR: usize = 6;
+    const VERSION: usize = 8;
+    let file = open(path, false).ok()?;
+    let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
+    let (kind, ..) = check(&file, metadata.len()).ok()?;
+    let mut words = [[0; 8]; 9];
+    file.read_exact_at(words.as_flattened_mut(), metadata.len() - PAGE_BYTES as u64).ok()?;
+    let word = |i: usize| u64::from_ne_bytes(words[i]);
+    let attached = LockedFile::new(file).is_taken(Role::Attached.byte()).ok()?;
+    Some(SharedInfo {
+        name: name.to_string(),
+        path: path.to_owned(),
+        kind,
+        len_bytes: metadata.len(),
+        version: word(VERSION),
+        attached,
+        kept: word(FLAGS) & 1 != 0,
+        created: UNIX_EPOCH + Duration::from_nanos(word(CREATED)),
+        creator: u32::try_from(word(CREATOR)).unwrap_or(0),
+        owner: metadata.uid(),
+        group_read: metadata.mode() & 0o040 != 0,
+    })
+}
+
+/// Removes a file that was to take another's place, if whoever made it is dead.
+fn remove_waiting(path: &Path) {
+    let Ok(file) = open(path, true) else { return };
+    if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.uid() == host::effective_uid()) {
+        let file = LockedFile::new(file);
+        // Its name is random and used once: nobody else can have it by now.
+        if file.try_take(Role::Attached.byte()).unwrap_or(false) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}

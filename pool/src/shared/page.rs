@@ -1,0 +1,119 @@
+//! The control page: the last 4096 bytes of a published file.
+//!
+//! `README.md` has the table. Everything on it is an atomic word of 64 bits in the machine's byte order, but for the bell, which is two of
+//! 32. Programs in other languages read it as numbers at fixed places.
+
+use crate::segment::PAGE_BYTES;
+use crate::sys::cells::declare_cells;
+use crate::sys::primitive::{AtomicU32, AtomicU64, Ordering};
+
+use super::bell::Bell;
+
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"ndpool\x01p");
+/// Goes up with every change of the layout.
+pub(super) const LAYOUT: u64 = 1;
+
+/// Words that are the structure's own.
+pub(super) const N_OWN: usize = 16;
+/// Most pins that a structure can have.
+pub(super) const N_PINS: usize = 32;
+/// More words that are the structure's own.
+pub(super) const N_MORE: usize = 448;
+
+/// What the structure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A [`SharedFrame`](super::SharedFrame) of named columns.
+    Frame,
+    /// A [`SharedFrame`](super::SharedFrame) of one element type, as a matrix.
+    Matrix,
+    /// A [`DoubleBuffer`](super::DoubleBuffer).
+    DoubleBuffer,
+    /// An array under a [`Mutex`](super::Mutex).
+    Mutex,
+    /// An [`Event`](super::Event).
+    Event,
+    /// What a server knows of itself.
+    Catalog,
+}
+
+impl Kind {
+    const ALL: [Self; 6] =
+        [Self::Frame, Self::Matrix, Self::DoubleBuffer, Self::Mutex, Self::Event, Self::Catalog];
+
+    pub(super) fn code(self) -> u64 {
+        self as u64 + 1
+    }
+
+    pub(super) fn from_code(code: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// What messages call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Frame => "frame",
+            Self::Matrix => "matrix",
+            Self::DoubleBuffer => "double buffer",
+            Self::Mutex => "mutex",
+            Self::Event => "event",
+            Self::Catalog => "catalog",
+        }
+    }
+}
+
+/// The words of the page, in their order.
+#[repr(C)]
+pub(crate) struct Page {
+    pub(super) magic: AtomicU64,
+    pub(super) layout: AtomicU64,
+    pub(super) nonce: AtomicU64,
+    pub(super) kind: AtomicU64,
+    pub(super) flags: AtomicU64,
+    pub(super) created: AtomicU64,
+    pub(super) creator: AtomicU64,
+    /// A hint that the name may be another file's, or nobody's, by now.
+    pub(super) stale: AtomicU64,
+    /// The last version that was committed.
+    pub(crate) version: AtomicU64,
+    /// The version that is being written, or 0.
+    pub(crate) writing: AtomicU64,
+    pub(crate) n_buffers: AtomicU64,
+    pub(crate) n_columns: AtomicU64,
+    pub(crate) n_pins: AtomicU64,
+    pub(super) tables_offset: AtomicU64,
+    bell: AtomicU32,
+    sleepers: AtomicU32,
+    /// Nanoseconds since 1970 of the last commit.
+    pub(crate) committed: AtomicU64,
+    pub(crate) own: [AtomicU64; N_OWN],
+    pub(crate) pins: [AtomicU64; N_PINS],
+    pub(crate) more: [AtomicU64; N_MORE],
+}
+
+declare_cells!(Page: PAGE_BYTES);
+
+/// Bits of [`Page::flags`].
+const KEPT: u64 = 1;
+const GROUP_READ: u64 = 2;
+
+impl Page {
+    pub(crate) fn bell(&self) -> Bell<'_> {
+        Bell::new(&self.bell, &self.sleepers)
+    }
+
+    /// Wakes all who wait for changes.
+    pub(crate) fn ring(&self) {
+        self.bell().ring(self.flags.load(Ordering::Relaxed) & GROUP_READ != 0);
+    }
+
+    pub(super) fn set_flags(&self, kept: bool, group_read: bool) {
+        let bits = u64::from(kept) * KEPT + u64::from(group_read) * GROUP_READ;
+        self.flags.store(bits, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & KEPT != 0
+    }
+}

@@ -1,0 +1,204 @@
+use std::ffi::OsStr;
+use std::fs;
+use std::mem::ManuallyDrop;
+use std::path::Path;
+
+use super::file::{Plan, Published, Role};
+use super::name::Name;
+use super::page::Kind;
+use super::*;
+use crate::error::{ErrorKind, Result};
+use crate::segment::{DType, PAGE_BYTES, write_header};
+use crate::sys::fork;
+use crate::sys::primitive::Ordering;
+use crate::testing::{actor, role, run, scratch_directory};
+
+fn plan(n: usize) -> Plan {
+    Plan {
+        kind: Kind::Matrix,
+        header: write_header(DType::F64, &[n], PAGE_BYTES),
+        data_len: 8 * n,
+        n_buffers: 2,
+        n_columns: 1,
+        n_table_words: 3,
+    }
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn create(options: &Options, text: &str) -> Result<Published> {
+    Published::create(options, &name(text), &plan(1000), |published| {
+        published.mapping().write_bytes(published.data_offset(), &1.5_f64.to_ne_bytes());
+        Ok(())
+    })
+}
+
+fn attach(options: &Options, text: &str) -> Result<Published> {
+    Published::attach(options, &name(text), &[Kind::Matrix])
+}
+
+#[test]
+fn the_last_one_out_removes_what_is_not_kept() {
+    let directory = scratch_directory("shared-last");
+    let options = Options::new().directory(&directory);
+    let first = create(&options, "a").unwrap();
+    let second = attach(&options, "a").unwrap();
+    let third = attach(&options.clone().read_only(true), "a").unwrap();
+    drop(first);
+    assert!(attach(&options, "a").is_ok());
+    drop(second);
+    assert_eq!(list_in(&directory).unwrap().len(), 1);
+    drop(third);
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+
+    drop(create(&options.clone().keep(true), "b/c").unwrap());
+    let [info] = &list_in(&directory).unwrap()[..] else { panic!("one structure") };
+    assert!(info.kept && !info.attached && info.name == "b/c" && !info.group_read);
+    assert!(reap_in(&directory, false, false).unwrap().is_empty());
+    assert_eq!(reap_in(&directory, true, true).unwrap().len(), 1);
+    assert_eq!(reap_in(&directory, true, false).unwrap().len(), 1);
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
+fn a_name_is_taken_by_the_living_and_free_after_the_dead() {
+    let directory = scratch_directory("shared-taken");
+    let options = Options::new().directory(&directory);
+    let living = create(&options, "a").unwrap();
+    let error = create(&options, "a").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Segment);
+    assert!(error.to_string().contains("already"), "{error}");
+    // As a process leaves it that is killed.
+    std::mem::forget(living);
+    fs::write(directory.join("ndpool.b"), "not ours").unwrap();
+    assert!(create(&options, "b").is_err());
+    assert!(attach(&options, "b").unwrap_err().to_string().contains("no structure"));
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn who_replaces_and_who_removes_is_noticed() {
+    let directory = scratch_directory("shared-swap");
+    let options = Options::new().directory(&directory);
+    let old = create(&options, "a").unwrap();
+    assert!(old.is_current());
+    let seen = old.page().bell().sequence();
+    let new = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(())).unwrap();
+    assert!(!old.is_current() && new.is_current());
+    assert_ne!(old.page().bell().sequence(), seen, "whoever waits is woken");
+    assert_eq!(attach(&options, "a").unwrap().nonce(), new.nonce());
+    drop(old);
+    assert!(new.is_current(), "the old one does not take the name of the new one with it");
+    remove_with(&options, "a").unwrap();
+    assert!(!new.is_current());
+    assert_eq!(attach(&options, "a").unwrap_err().kind(), ErrorKind::Segment);
+    assert_eq!(remove_with(&options, "a").unwrap_err().kind(), ErrorKind::Segment);
+    let over_nothing = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(())).unwrap();
+    assert!(over_nothing.is_current());
+    drop((new, over_nothing));
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
+fn roles_and_seats_are_had_by_one_at_a_time() {
+    let directory = scratch_directory("shared-roles");
+    let options = Options::new().directory(&directory);
+    let (a, b) = (create(&options, "a").unwrap(), attach(&options, "a").unwrap());
+    assert!(a.try_take(Role::Writer).unwrap() && !b.try_take(Role::Writer).unwrap());
+    assert!(b.is_taken(Role::Writer) && !a.is_taken(Role::Writer));
+    a.give_back(Role::Writer);
+    assert!(b.try_take(Role::Writer).unwrap());
+    let mut settled = Vec::new();
+    let seats = [&a, &b].map(|handle| handle.seat(|seat| settled.push(seat)).unwrap());
+    assert_eq!((seats, a.seat(|_| unreachable!()).unwrap()), ([1, 2], 1));
+    assert_eq!(settled, [1, 2]);
+    assert!(a.is_seat_alive(1) && a.is_seat_alive(2) && !a.is_seat_alive(3));
+    drop(b);
+    assert!(!a.is_seat_alive(2) && a.try_take(Role::Writer).unwrap());
+    let reader = attach(&options.clone().read_only(true), "a").unwrap();
+    assert!(reader.seat(|_| ()).is_err() && reader.try_take(Role::Writer).is_err());
+    assert_eq!(reader.page().n_buffers.load(Ordering::Relaxed), 2);
+    drop((a, reader));
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
+fn others_files_and_modes_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = scratch_directory("shared-modes");
+    let options = Options::new().directory(&directory).group_read(true);
+    let a = create(&options, "a").unwrap();
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(a.path()), 0o640);
+    assert!(list_in(&directory).unwrap()[0].group_read);
+    let error = attach(&options.clone().owner(12345), "a").unwrap_err();
+    assert!(error.to_string().contains("wanted 12345"), "{error}");
+    fs::set_permissions(a.path(), fs::Permissions::from_mode(0o660)).unwrap();
+    assert!(attach(&options, "a").unwrap_err().to_string().contains("others may write"));
+    fs::set_permissions(a.path(), fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink(a.path(), directory.join("ndpool.link")).unwrap();
+    assert!(attach(&options, "link").is_err());
+    let error = Published::attach(&options, &name("a"), &[Kind::Event]).unwrap_err();
+    assert!(error.to_string().contains("it is a matrix, wanted a event"), "{error}");
+    let error = attach(&options, "nothing").unwrap_err();
+    assert!(error.hint().unwrap().contains("there are a"), "{error}");
+    drop(a);
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_forked_child_neither_holds_nor_removes_anything() {
+    const TEST: &str = "shared::tests::a_forked_child_neither_holds_nor_removes_anything";
+    if role().is_none() {
+        // A fork wants a process in which no other thread is in the middle of anything.
+        let (status, output) = run(actor(&[], TEST, "alone", Path::new("/")));
+        assert!(status.success() && output.contains("1 passed"), "{output}");
+        return;
+    }
+    let directory = scratch_directory("shared-fork");
+    let options = Options::new().directory(&directory);
+    let a = create(&options, "a").unwrap();
+    let path = a.path().to_owned();
+    let held = ManuallyDrop::new(a);
+    let child = fork::fork_for_test(|| {
+        drop(ManuallyDrop::into_inner(held));
+        assert!(path.exists());
+    });
+    let status = nix::sys::wait::waitpid(child, None).unwrap();
+    assert_eq!(status, nix::sys::wait::WaitStatus::Exited(child, 0));
+    assert!(list_in(&directory).unwrap()[0].attached);
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn damaged_files_are_refused() {
+    let directory = scratch_directory("shared-damaged");
+    let options = Options::new().directory(&directory);
+    let a = create(&options, "a").unwrap();
+    let good = fs::read(a.path()).unwrap();
+    let page = good.len() - PAGE_BYTES;
+    let refuse = |text: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        let path = directory.join("ndpool.b");
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let error = attach(&options, "b").unwrap_err().to_string();
+        assert!(error.contains(text), "{error}");
+        assert_eq!(Name::of_file(OsStr::new("ndpool.b")), Some(name("b")));
+    };
+    refuse("no control page", &|bytes| bytes[page] ^= 1);
+    refuse("layout is version 2", &|bytes| bytes[page + 8] = 2);
+    refuse("kind 77", &|bytes| bytes[page + 24] = 77);
+    refuse("tables at", &|bytes| bytes[page + 13 * 8 + 6] = 1);
+    refuse("tables at", &|bytes| bytes[page + 13 * 8..page + 14 * 8].fill(0));
+    refuse("no header", &|bytes| bytes[0] = 0);
+    refuse("no header", &|bytes| bytes[9] = 0xff);
+    refuse("no structure", &|bytes| bytes.truncate(PAGE_BYTES));
+    refuse("no structure", &|bytes| bytes.truncate(5 * PAGE_BYTES / 2));
+    drop(a);
+    fs::remove_dir_all(directory).unwrap();
+}

@@ -10,6 +10,7 @@ mod list;
 mod name;
 mod options;
 mod page;
+mod versions;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frame::FrameHeader;

@@ -14,7 +14,7 @@ mod versions;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frame::FrameHeader;
-pub use frame::{Column, Schema};
+pub use frame::{Column, FrameMut, Schema, SharedFrame, Snapshot};
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
 pub use options::Options;
 pub use page::Kind;

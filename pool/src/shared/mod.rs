@@ -10,6 +10,7 @@ mod list;
 mod name;
 mod options;
 mod page;
+mod versioned;
 mod versions;
 
 #[cfg(any(test, feature = "fuzzing"))]

@@ -81,9 +81,7 @@ impl<'a> Versions<'a> {
 
     /// The protocol over its words: a row of `n_buffers` stamps and a floor for each column in `tables`.
     ///
-    /// # Panics
-    ///
-    /// If there are more pins than leave two buffers, or the tables are not whole rows.
+    /// There are two buffers more than pins at least, and the tables are whole rows.
     pub(crate) fn new(
         version: &'a AtomicU64,
         writing: &'a AtomicU64,
@@ -91,9 +89,10 @@ impl<'a> Versions<'a> {
         tables: &'a [AtomicU64],
         n_buffers: usize,
     ) -> Self {
-        assert!((2..=MAX_BUFFERS).contains(&n_buffers), "{n_buffers} buffers");
-        assert!(pins.len() + 2 <= n_buffers, "{} pins of {n_buffers} buffers", pins.len());
-        assert!(tables.len().is_multiple_of(n_buffers + 1), "tables of {} words", tables.len());
+        // Whoever knows of a file from elsewhere has looked at it before.
+        debug_assert!((2..=MAX_BUFFERS).contains(&n_buffers), "{n_buffers} buffers");
+        debug_assert!(pins.len() + 2 <= n_buffers, "{} pins of {n_buffers} buffers", pins.len());
+        debug_assert!(tables.len().is_multiple_of(n_buffers + 1), "tables of {} words", tables.len());
         Self { version, writing, pins, tables, n_buffers }
     }
 

@@ -4,13 +4,23 @@
 //! file.
 
 mod bell;
+mod event;
 mod file;
+mod guard;
 mod list;
+mod lock;
+mod mutex;
 mod name;
 mod options;
 mod page;
+mod signal;
+mod stripes;
+mod until;
 
+pub use event::Event;
+pub use guard::{LockError, MutexGuard, Poisoned};
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
+pub use mutex::Mutex;
 pub use options::Options;
 pub use page::Kind;
 

@@ -41,6 +41,8 @@ pub enum ErrorKind {
     Segment,
     /// A reader's copy of a version was overtaken by the writer.
     TooSlow,
+    /// A lock is poisoned, was not to be had in time, or is this thread's already.
+    Lock,
     /// A worker could not be started.
     Start,
     /// Supervisor and worker do not fit: another build, another version, a task with other arguments.

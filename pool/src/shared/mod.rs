@@ -5,11 +5,17 @@
 
 mod bell;
 mod file;
+mod frame;
 mod list;
 mod name;
 mod options;
 mod page;
+mod versioned;
+mod versions;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use frame::FrameHeader;
+pub use frame::{Column, FrameMut, Schema, SharedFrame, Snapshot};
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
 pub use options::Options;
 pub use page::Kind;

@@ -52,6 +52,8 @@ pub(crate) enum Role {
     Writer,
     /// Serves.
     Server,
+    /// Changes what a server has.
+    Catalog,
     /// Has this number.
     Seat(u16),
 }
@@ -65,6 +67,7 @@ impl Role {
             Self::Name => BASE + 1,
             Self::Writer => BASE + 2,
             Self::Server => BASE + 3,
+            Self::Catalog => BASE + 4,
             Self::Seat(number) => BASE + 4096 + u64::from(number),
         }
     }
@@ -131,26 +134,31 @@ impl Published {
         plan: &Plan,
         fill: impl FnOnce(&Self) -> Result<()>,
     ) -> Result<Self> {
+        if options.terms.as_ref().is_some_and(|terms| terms.replaces) {
+            return Self::create_over(options, name, plan, fill);
+        }
         let (published, unpublished) = Self::make(options, name, plan, fill)?;
         let mut unpublished = Some(unpublished);
-        loop {
-            let Some(new) = unpublished.take() else { break };
-            kill_point!("shared.create.link");
-            match new.try_publish(published.file.file(), &published.path) {
-                Ok(()) => break,
-                Err((error, new)) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    // What nobody uses any more is as good as gone.
-                    if remove_if_dead(&published.path, false)
-                        .map_err(|error| published.failed("replace", error))?
-                    {
-                        unpublished = Some(new);
-                        continue;
+        published.pass_gate(options, &mut || {
+            while let Some(new) = unpublished.take() {
+                kill_point!("shared.create.link");
+                match new.try_publish(published.file.file(), &published.path) {
+                    Ok(()) => break,
+                    Err((error, new)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        // What nobody uses any more is as good as gone.
+                        if remove_if_dead(&published.path, false)
+                            .map_err(|error| published.failed("replace", error))?
+                        {
+                            unpublished = Some(new);
+                            continue;
+                        }
+                        return Err(taken(name, &published.path));
                     }
-                    return Err(taken(name, &published.path));
+                    Err((error, _)) => return Err(published.room(&name).refused(error)),
                 }
-                Err((error, _)) => return Err(published.room(&name).refused(error)),
             }
-        }
+            Ok(())
+        })?;
         kill_point!("shared.create.linked");
         Ok(published)
     }
@@ -174,26 +182,36 @@ impl Published {
         let waiting = options.directory.join(waiting_file_name(random));
         let waiting = Waiting::publish(unpublished, published.file.file(), waiting).map_err(failed)?;
         kill_point!("shared.swap.waiting");
-        let start = Instant::now();
-        loop {
-            match Named::hold(&published.path, start).map_err(failed)? {
-                Some(old) => {
-                    old.page().stale.store(1, Ordering::SeqCst);
-                    kill_point!("shared.swap.told");
-                    fs::rename(&waiting.0, &published.path).map_err(failed)?;
-                    kill_point!("shared.swap.renamed");
-                    old.page().ring();
-                    break;
+        published.pass_gate(options, &mut || {
+            let start = Instant::now();
+            loop {
+                match Named::hold(&published.path, start).map_err(failed)? {
+                    Some(old) => {
+                        old.page().stale.store(1, Ordering::SeqCst);
+                        kill_point!("shared.swap.told");
+                        fs::rename(&waiting.0, &published.path).map_err(failed)?;
+                        kill_point!("shared.swap.renamed");
+                        old.page().ring();
+                        return Ok(());
+                    }
+                    None => match shm::rename_new(&waiting.0, &published.path) {
+                        Ok(()) => return Ok(()),
+                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                        Err(error) => return Err(failed(error)),
+                    },
                 }
-                None => match shm::rename_new(&waiting.0, &published.path) {
-                    Ok(()) => break,
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    Err(error) => return Err(failed(error)),
-                },
             }
-        }
+        })?;
         kill_point!("shared.swap.done");
         Ok(published)
+    }
+
+    /// Gives the file its name when whoever decides about the name agrees.
+    fn pass_gate(&self, options: &Options, publish: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        match &options.terms {
+            Some(terms) => terms.gate.pass(self.len_bytes() as u64, publish),
+            None => publish(),
+        }
     }
 
     /// Makes a file without its name.
@@ -210,6 +228,9 @@ impl Published {
             return Err(Error::new(ErrorKind::Shape, message));
         };
         let file_len = page_at + PAGE_BYTES;
+        if let Some(terms) = &options.terms {
+            terms.gate.foresee(file_len as u64)?;
+        }
         let room = room(name, file_len, &options.directory);
         room.check(options.directory.starts_with(SHARED_MEMORY))?;
         let make = || {
@@ -248,7 +269,7 @@ impl Published {
         set(&page.layout, LAYOUT);
         set(&page.nonce, nonce);
         set(&page.kind, plan.kind.code());
-        page.set_flags(options.keep, options.group_read);
+        page.set_flags(options.keep, options.group_read, options.terms.is_some());
         set(&page.created, nanos_now());
         set(&page.creator, u64::from(std::process::id()));
         set(&page.n_buffers, plan.n_buffers as u64);
@@ -674,7 +695,7 @@ fn header_len(prefix: &[u8; 12]) -> Option<usize> {
     }
 }
 
-pub(super) fn nanos_now() -> u64 {
+pub(crate) fn nanos_now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

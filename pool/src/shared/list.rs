@@ -40,6 +40,15 @@ pub struct SharedInfo {
     pub owner: u32,
     /// Whether members of its group may read it.
     pub group_read: bool,
+    /// Whether it was published under a [server](crate::server), and is its server's to keep.
+    pub served: bool,
+}
+
+impl SharedInfo {
+    /// Whether its server, if there is one, decides about it: nobody needs to be attached to what a living server has.
+    fn is_served(&self) -> bool {
+        self.served || self.kind == Kind::Catalog
+    }
 }
 
 /// Lists the shared structures in `/dev/shm` that this user may read, by name.
@@ -104,7 +113,8 @@ pub fn remove_with(options: &Options, name: &str) -> Result<()> {
     }
 }
 
-/// Removes the structures of this user in `/dev/shm` that no process uses and that are not to be kept; with `kept` those too. Returns
+/// Removes the structures of this user in `/dev/shm` that no process uses and that are not to be kept; with `kept` those too, but not what a
+/// [server](crate::server) has, living or dead: [`server::reap`](crate::server::reap) removes that. Returns
 /// what it removed; with `dry_run` what it would remove.
 ///
 /// # Errors
@@ -132,7 +142,7 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
         }
         let info = Name::of_file(file_name).and_then(|name| look(&path, &name));
         let is_dead =
-            |info: &SharedInfo| !info.attached && (kept || !info.kept) && info.owner == host::effective_uid();
+            |info: &SharedInfo| !info.attached && (kept || !info.kept) && !info.is_served() && info.owner == host::effective_uid();
         let Some(info) = info.filter(is_dead) else { continue };
         if dry_run {
             reaped.push(info);
@@ -148,6 +158,23 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
         None => Ok(reaped),
         Some((path, error)) => Err(Error::io(format_args!("cannot remove `{}`", path.display()), error)),
     }
+}
+
+/// What has names of two parts, of which this is the first.
+pub(crate) fn items_of(directory: &Path, server: &str) -> Result<Vec<SharedInfo>> {
+    let is_item = |name: &Name| name.first() == server && name.second().is_some();
+    let of_file =
+        |path: PathBuf| Name::of_file(path.file_name()?).filter(is_item).and_then(|name| look(&path, &name));
+    let mut found: Vec<SharedInfo> = files_in(directory)?.into_iter().filter_map(of_file).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// Removes the files that were to take another's place and whose makers are dead.
+pub(crate) fn reap_waiting(directory: &Path) -> Result<()> {
+    let is_waiting = |path: &&PathBuf| path.file_name().is_some_and(is_waiting_file_name);
+    files_in(directory)?.iter().filter(is_waiting).for_each(|path| remove_waiting(path));
+    Ok(())
 }
 
 /// Names in a directory, of the same server if the name is of one, for messages.
@@ -199,6 +226,7 @@ fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
         creator: u32::try_from(word(CREATOR)).unwrap_or(0),
         owner: metadata.uid(),
         group_read: metadata.mode() & 0o040 != 0,
+        served: word(FLAGS) & 4 != 0,
     })
 }
 

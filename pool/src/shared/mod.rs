@@ -31,5 +31,10 @@ pub use mutex::Mutex;
 pub use options::Options;
 pub use page::Kind;
 
+pub(crate) use file::{Plan, Published, Role, nanos_now};
+pub(crate) use list::{items_of, reap_waiting};
+pub(crate) use name::Name;
+pub(crate) use options::{Gate, Terms};
+
 #[cfg(test)]
 mod tests;

@@ -39,15 +39,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Frame, Self::Matrix, Self::DoubleBuffer, Self::Mutex, Self::Event, Self::Catalog];
+    pub(crate) const ALL: &[Self] =
+        &[Self::Frame, Self::Matrix, Self::DoubleBuffer, Self::Mutex, Self::Event, Self::Catalog];
 
     pub(super) fn code(self) -> u64 {
         self as u64 + 1
     }
 
     pub(super) fn from_code(code: u64) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.code() == code)
+        Self::ALL.iter().copied().find(|kind| kind.code() == code)
     }
 
     /// What messages call it.
@@ -97,6 +97,7 @@ declare_cells!(Page: PAGE_BYTES);
 /// Bits of [`Page::flags`].
 const KEPT: u64 = 1;
 const GROUP_READ: u64 = 2;
+const SERVED: u64 = 4;
 
 impl Page {
     pub(crate) fn bell(&self) -> Bell<'_> {
@@ -108,8 +109,8 @@ impl Page {
         self.bell().ring(self.flags.load(Ordering::Relaxed) & GROUP_READ != 0);
     }
 
-    pub(super) fn set_flags(&self, kept: bool, group_read: bool) {
-        let bits = u64::from(kept) * KEPT + u64::from(group_read) * GROUP_READ;
+    pub(super) fn set_flags(&self, kept: bool, group_read: bool, served: bool) {
+        let bits = u64::from(kept) * KEPT + u64::from(group_read) * GROUP_READ + u64::from(served) * SERVED;
         self.flags.store(bits, Ordering::Relaxed);
     }
 

@@ -39,8 +39,6 @@ pub enum ErrorKind {
     OutOfSpace,
     /// A shared-memory segment is missing, foreign or damaged.
     Segment,
-    /// A reader's copy of a version was overtaken by the writer.
-    TooSlow,
     /// A lock is poisoned, was not to be had in time, or is this thread's already.
     Lock,
     /// A worker could not be started.

@@ -12,6 +12,7 @@ mod list;
 mod lock;
 mod mutex;
 mod name;
+mod named;
 mod options;
 mod page;
 mod versioned;

@@ -102,3 +102,21 @@
 //! impl Publish for ArrayBase<…> (any rank, Element) and AnyValue             // AnyValue::load_npy(path) for files
 //! fn reap(dry_run: bool) -> Result<Vec<ServerInfo>>; fn list() -> Result<Vec<ServerInfo>>; // servers: name, alive, after_kill, usage, items
 //! ```
+
+mod array;
+mod catalog;
+mod client;
+mod data_server;
+mod error;
+mod item;
+mod reap;
+
+pub use catalog::{AfterKill, Usage};
+pub use client::{DataClient, ItemInfo};
+pub use data_server::{DataServer, ServerBuilder};
+pub use error::ServerError;
+pub use item::{Change, Item, State, Structure};
+pub use reap::{ServerInfo, list, list_in, reap, reap_in};
+
+#[cfg(test)]
+mod tests;

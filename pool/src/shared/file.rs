@@ -422,22 +422,24 @@ impl Published {
         own == Some(seat) || self.is_taken(Role::Seat(seat))
     }
 
-    /// Clears what the holder of a seat has left, if he is dead; whether he was. Nobody sits down there meanwhile: to have seen that
-    /// a seat is free says nothing about what its next holder may have begun since. `settle` must not ask whether a seat's holder lives.
-    ///
-    /// # Errors
-    ///
-    /// If this handle is read-only, or the system refuses.
-    pub(crate) fn settle_if_dead(&self, seat: u16, settle: impl FnOnce()) -> Result<bool> {
-        // Keeps other threads with this handle away, which would be granted the same lock.
+    /// Runs `settle` if the holder of a seat is dead. Nobody can take the seat meanwhile, so what has its number is the dead one's. Whether
+    /// it ran.
+    pub(crate) fn settle_if_dead(&self, seat: u16, settle: impl FnOnce()) -> bool {
+        // The lock is this handle's, for whatever it was taken: a seat that another thread takes just now must not go with it.
         let own = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        if *own == Some(seat) || !self.try_take(Role::Seat(seat))? {
-            return Ok(false);
+        let is_other = *own != Some(seat) && (1..=LAST_SEAT).contains(&seat);
+        if !is_other || !matches!(self.try_take(Role::Seat(seat)), Ok(true)) {
+            return false;
         }
-        kill_point!("shared.seat.settling");
+        kill_point!("shared.seat.dead");
         settle();
         self.give_back(Role::Seat(seat));
-        Ok(true)
+        true
+    }
+
+    /// Whether this process is a forked child of the one that has this handle: nothing is mapped here.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.file.is_forked()
     }
 
     /// Takes the name away. Those who use the file go on.

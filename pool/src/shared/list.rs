@@ -45,6 +45,13 @@ pub struct SharedInfo {
     pub served: bool,
 }
 
+impl SharedInfo {
+    /// Whether its server, if there is one, decides about it: nobody needs to be attached to what a living server has.
+    fn is_served(&self) -> bool {
+        self.served || self.kind == Kind::Catalog
+    }
+}
+
 /// Lists the shared structures in `/dev/shm` that this user may read, by name.
 ///
 /// # Errors
@@ -107,7 +114,8 @@ pub fn remove_with(options: &Options, name: &str) -> Result<()> {
     }
 }
 
-/// Removes the structures of this user in `/dev/shm` that no process uses and that are not to be kept; with `kept` those too. Returns
+/// Removes the structures of this user in `/dev/shm` that no process uses and that are not to be kept; with `kept` those too, but not what a
+/// [server](crate::server) has, living or dead: [`server::reap`](crate::server::reap) removes that. Returns
 /// what it removed; with `dry_run` what it would remove.
 ///
 /// # Errors
@@ -134,8 +142,9 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
             continue;
         }
         let info = Name::of_file(file_name).and_then(|name| look(&path, &name));
-        let is_dead =
-            |info: &SharedInfo| !info.attached && (kept || !info.kept) && info.owner == host::effective_uid();
+        let is_dead = |info: &SharedInfo| {
+            !info.attached && (kept || !info.kept) && !info.is_served() && info.owner == host::effective_uid()
+        };
         let Some(info) = info.filter(is_dead) else { continue };
         if dry_run {
             reaped.push(info);

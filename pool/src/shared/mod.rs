@@ -4,14 +4,31 @@
 //! file.
 
 mod bell;
+mod event;
 mod file;
+mod frame;
+mod guard;
 mod list;
+mod lock;
+mod mutex;
 mod name;
 mod named;
 mod options;
 mod page;
+mod versioned;
+mod versions;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use frame::FrameHeader;
+pub use frame::{Column, FrameMut, Schema, SharedFrame, Snapshot};
+mod signal;
+mod stripes;
+mod until;
+
+pub use event::Event;
+pub use guard::{LockError, MutexGuard, Poisoned};
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
+pub use mutex::Mutex;
 pub use options::Options;
 pub use page::Kind;
 

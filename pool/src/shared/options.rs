@@ -4,8 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::name::Name;
 use crate::error::Result;
 use crate::segment::SHARED_MEMORY;
+use crate::sys::host;
 
 /// How shared structures are created and attached: where, for how long, and for whom.
 ///
@@ -79,6 +81,26 @@ impl Options {
     pub fn owner(mut self, uid: u32) -> Self {
         self.owner = Some(uid);
         self
+    }
+
+    /// Where a name leads to.
+    pub(crate) fn path_of(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.directory.join(name.parse::<Name>()?.file_name()))
+    }
+
+    /// The directory of the files.
+    pub(crate) fn directory_path(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The user to whom what is attached must belong.
+    pub(crate) fn wanted_owner(&self) -> u32 {
+        self.owner.unwrap_or_else(host::effective_uid)
+    }
+
+    /// Whether what is attached is only read.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// Creates on a server's terms.

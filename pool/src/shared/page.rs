@@ -42,15 +42,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Frame, Self::Matrix, Self::DoubleBuffer, Self::Mutex, Self::Event, Self::Catalog];
+    pub(crate) const ALL: &[Self] =
+        &[Self::Frame, Self::Matrix, Self::DoubleBuffer, Self::Mutex, Self::Event, Self::Catalog];
 
     pub(super) fn code(self) -> u64 {
         self as u64 + 1
     }
 
     pub(super) fn from_code(code: u64) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.code() == code)
+        Self::ALL.iter().copied().find(|kind| kind.code() == code)
     }
 
     /// What messages call it.

@@ -18,6 +18,8 @@ mod world;
 /// Every state that actors with steps and deaths can reach.
 pub mod explore;
 
+/// Wake-ups between processes that come and go.
+pub mod bell;
 /// Claiming and committing.
 pub mod claim;
 /// Time limits against commits.

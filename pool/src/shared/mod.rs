@@ -3,6 +3,9 @@
 //! The protocol (bytes, names, lifetimes, versions, locks, and the races between them) is written down in README.md beside this
 //! file.
 
+/// Frames that one process writes and any number of processes read.
+pub mod double_buffer;
+
 mod bell;
 mod event;
 mod file;
@@ -15,17 +18,17 @@ mod name;
 mod named;
 mod options;
 mod page;
-mod versioned;
-mod versions;
-
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use frame::FrameHeader;
-pub use frame::{Column, FrameMut, Schema, SharedFrame, Snapshot};
 mod signal;
 mod stripes;
 mod until;
+mod versioned;
+mod versions;
 
+pub use double_buffer::DoubleBuffer;
 pub use event::Event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use frame::FrameHeader;
+pub use frame::{Column, FrameMut, Schema, SharedFrame, Snapshot};
 pub use guard::{LockError, MutexGuard, Poisoned};
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
 pub use mutex::Mutex;

@@ -474,6 +474,26 @@ impl Published {
         own == Some(seat) || self.is_taken(Role::Seat(seat))
     }
 
+    /// Runs `settle` if the holder of a seat is dead. Nobody can take the seat meanwhile, so what has its number is the dead one's. Whether
+    /// it ran.
+    pub(crate) fn settle_if_dead(&self, seat: u16, settle: impl FnOnce()) -> bool {
+        // The lock is this handle's, for whatever it was taken: a seat that another thread takes just now must not go with it.
+        let own = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = *own != Some(seat) && (1..=LAST_SEAT).contains(&seat);
+        if !is_other || !matches!(self.try_take(Role::Seat(seat)), Ok(true)) {
+            return false;
+        }
+        kill_point!("shared.seat.dead");
+        settle();
+        self.give_back(Role::Seat(seat));
+        true
+    }
+
+    /// Whether this process is a forked child of the one that has this handle: nothing is mapped here.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.file.is_forked()
+    }
+
     /// Takes the name away. Those who use the file go on.
     ///
     /// # Errors

@@ -9,6 +9,8 @@ mod list;
 mod name;
 mod options;
 mod page;
+mod versioned;
+mod versions;
 
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
 pub use options::Options;

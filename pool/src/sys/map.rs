@@ -7,7 +7,7 @@
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -192,6 +192,47 @@ impl Mapping {
         unsafe { stream::copy(bytes.as_ptr(), target, bytes.len()) };
     }
 
+    /// Copies bytes out to memory that holds nothing yet; many of them past the cache: see [`stream`].
+    ///
+    /// As for [`read_bytes`](Self::read_bytes), bytes that another process writes meanwhile may be old or new.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the mapping.
+    pub(crate) fn read_to(&self, offset: usize, target: &mut [MaybeUninit<u8>]) {
+        self.check(offset, target.len());
+        let (source, len) = (self.as_ptr().wrapping_add(offset), target.len());
+        let target = target.as_mut_ptr().cast();
+        // SAFETY: the source lies within the mapping, by the check; private and shared memory do not overlap.
+        unsafe { copy_or_stream(source, target, len) };
+    }
+
+    /// Copies bytes in; many of them past the cache.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the mapping, or if the mapping is read-only.
+    pub(crate) fn write_from(&self, offset: usize, bytes: &[u8]) {
+        self.check(offset, bytes.len());
+        let target = self.as_mut_ptr().wrapping_add(offset);
+        // SAFETY: the target lies within the mapping, by the check; private and shared memory do not overlap.
+        unsafe { copy_or_stream(bytes.as_ptr(), target, bytes.len()) };
+    }
+
+    /// Copies bytes from one place to another; many of them past the cache.
+    ///
+    /// # Panics
+    ///
+    /// If either range reaches beyond the mapping, they overlap, or the mapping is read-only.
+    pub(crate) fn copy_within(&self, from: usize, to: usize, len: usize) {
+        self.check(from, len);
+        self.check(to, len);
+        assert!(from.abs_diff(to) >= len, "{len} bytes from {from} to {to} overlap");
+        let (source, target) = (self.as_ptr().wrapping_add(from), self.as_mut_ptr().wrapping_add(to));
+        // SAFETY: both ranges lie within the mapping and do not overlap, by the checks.
+        unsafe { copy_or_stream(source, target, len) };
+    }
+
     /// Has the kernel map the pages of a range that have memory, many at a time, so that writing them costs no fault each.
     ///
     /// A read maps the neighbours of the page that is read too, and for writing if the mapping is; a write maps one page.
@@ -290,6 +331,21 @@ impl Drop for Mapping {
                 let _ = unsafe { munmap(*start, *len) };
             }
         }
+    }
+}
+
+/// Copies bytes, past the cache if they are many.
+///
+/// # Safety
+///
+/// As for [`ptr::copy_nonoverlapping`].
+unsafe fn copy_or_stream(source: *const u8, target: *mut u8, len: usize) {
+    if len < stream::STREAM_FROM_BYTES {
+        // SAFETY: the caller's promise.
+        unsafe { ptr::copy_nonoverlapping(source, target, len) };
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { stream::copy(source, target, len) };
     }
 }
 

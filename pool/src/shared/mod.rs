@@ -3,6 +3,9 @@
 //! The protocol (bytes, names, lifetimes, versions, locks, and the races between them) is written down in README.md beside this
 //! file.
 
+/// Frames that one process writes and any number of processes read.
+pub mod double_buffer;
+
 mod bell;
 mod file;
 mod list;
@@ -12,6 +15,7 @@ mod page;
 mod versioned;
 mod versions;
 
+pub use double_buffer::DoubleBuffer;
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
 pub use options::Options;
 pub use page::Kind;

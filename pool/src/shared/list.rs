@@ -5,10 +5,11 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::file::{Named, Role, check, open, remove_if_dead};
+use super::file::Role;
 use super::name::{Name, is_waiting_file_name};
+use super::named::{Fate, Named, open, remove_if_dead, remove_waiting};
 use super::options::Options;
-use super::page::Kind;
+use super::page::{Kind, read_places};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{PAGE_BYTES, SHARED_MEMORY};
 use crate::sys::host;
@@ -141,16 +142,18 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
             continue;
         }
         let info = Name::of_file(file_name).and_then(|name| look(&path, &name));
-        let is_dead =
-            |info: &SharedInfo| !info.attached && (kept || !info.kept) && !info.is_served() && info.owner == host::effective_uid();
+        let is_dead = |info: &SharedInfo| {
+            !info.attached && (kept || !info.kept) && !info.is_served() && info.owner == host::effective_uid()
+        };
         let Some(info) = info.filter(is_dead) else { continue };
         if dry_run {
             reaped.push(info);
             continue;
         }
         match remove_if_dead(&path, kept) {
-            Ok(true) => reaped.push(info),
-            Ok(false) => {}
+            Ok(Fate::Removed) => reaped.push(info),
+            // Somebody has begun to use it, or was faster.
+            Ok(Fate::Stays | Fate::Absent) => {}
             Err(error) => failure = Some((path, error)),
         }
     }
@@ -209,7 +212,7 @@ fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
     const VERSION: usize = 8;
     let file = open(path, false).ok()?;
     let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
-    let (kind, ..) = check(&file, metadata.len()).ok()?;
+    let kind = read_places(&file, metadata.len()).ok()?.kind;
     let mut words = [[0; 8]; 9];
     file.read_exact_at(words.as_flattened_mut(), metadata.len() - PAGE_BYTES as u64).ok()?;
     let word = |i: usize| u64::from_ne_bytes(words[i]);
@@ -228,16 +231,4 @@ fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
         group_read: metadata.mode() & 0o040 != 0,
         served: word(FLAGS) & 4 != 0,
     })
-}
-
-/// Removes a file that was to take another's place, if whoever made it is dead.
-fn remove_waiting(path: &Path) {
-    let Ok(file) = open(path, true) else { return };
-    if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.uid() == host::effective_uid()) {
-        let file = LockedFile::new(file);
-        // Its name is random and used once: nobody else can have it by now.
-        if file.try_take(Role::Attached.byte()).unwrap_or(false) {
-            let _ = fs::remove_file(path);
-        }
-    }
 }

@@ -7,16 +7,31 @@
 pub mod double_buffer;
 
 mod bell;
+mod event;
 mod file;
+mod frame;
+mod guard;
 mod list;
+mod lock;
+mod mutex;
 mod name;
+mod named;
 mod options;
 mod page;
+mod signal;
+mod stripes;
+mod until;
 mod versioned;
 mod versions;
 
 pub use double_buffer::DoubleBuffer;
+pub use event::Event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use frame::FrameHeader;
+pub use frame::{Column, FrameMut, Schema, SharedFrame, Snapshot};
+pub use guard::{LockError, MutexGuard, Poisoned};
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
+pub use mutex::Mutex;
 pub use options::Options;
 pub use page::Kind;
 

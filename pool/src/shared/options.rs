@@ -51,9 +51,11 @@ impl Options {
     }
 
     /// Looks for the structure, or creates it, in this directory in place of `/dev/shm`. It should be on a `tmpfs`: elsewhere the system
-    /// writes its pages to a disk again and again.
+    /// writes its pages to a disk again and again. A relative path is one from where the process is now, wherever it goes.
     pub fn directory(mut self, directory: impl AsRef<Path>) -> Self {
-        self.directory = directory.as_ref().to_owned();
+        let directory = directory.as_ref();
+        // Without a place to start from, nothing will be found there either.
+        self.directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         self
     }
 

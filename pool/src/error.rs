@@ -39,8 +39,6 @@ pub enum ErrorKind {
     OutOfSpace,
     /// A shared-memory segment is missing, foreign or damaged.
     Segment,
-    /// A reader's copy of a version was overtaken by the writer.
-    TooSlow,
     /// A worker could not be started.
     Start,
     /// Supervisor and worker do not fit: another build, another version, a task with other arguments.

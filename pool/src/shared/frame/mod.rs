@@ -5,7 +5,6 @@
 //! | `schema` | what a frame holds |
 //! | `layout` | where the columns lie |
 //! | `header` | the `.npy` header |
-//! | `hold` | versions that are pinned and written |
 //! | `inner` | what handles, snapshots and writers share |
 //! | `snapshot` | one version, as readers see it |
 //! | `write` | the next version, as its writer sees it |
@@ -14,7 +13,6 @@
 #[expect(clippy::module_inception, reason = "it is the frame")]
 mod frame;
 mod header;
-mod hold;
 mod inner;
 mod layout;
 mod schema;

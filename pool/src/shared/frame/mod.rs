@@ -9,7 +9,10 @@
 //! | `snapshot` | one version, as readers see it |
 //! | `write` | the next version, as its writer sees it |
 //! | `frame` | the handle |
+//! | `arrow` | snapshots as record batches of Apache Arrow |
 
+#[cfg(feature = "arrow")]
+mod arrow;
 #[expect(clippy::module_inception, reason = "it is the frame")]
 mod frame;
 mod header;

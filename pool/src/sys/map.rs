@@ -62,6 +62,11 @@ impl Mapping {
         Self::new(MmapOptions::new().len(len).map_raw(file)?, true)
     }
 
+    /// Maps `len` bytes of `file` from `offset` on, a multiple of the page size, for reading and writing.
+    pub(crate) fn read_write_at(file: &File, offset: u64, len: usize) -> io::Result<Self> {
+        Self::new(MmapOptions::new().offset(offset).len(len).map_raw(file)?, true)
+    }
+
     /// As [`read_write`](Self::read_write), with a page behind the last that nobody may touch: without it the next mapping, which
     /// may be anything, could begin there.
     pub(crate) fn read_write_before_guard(file: &File, len: usize) -> io::Result<Self> {

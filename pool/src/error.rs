@@ -39,6 +39,8 @@ pub enum ErrorKind {
     OutOfSpace,
     /// A shared-memory segment is missing, foreign or damaged.
     Segment,
+    /// A lock is poisoned, was not to be had in time, or is this thread's already.
+    Lock,
     /// A worker could not be started.
     Start,
     /// Supervisor and worker do not fit: another build, another version, a task with other arguments.

@@ -26,6 +26,7 @@ pub use element::Element;
 pub use load::{NpyHeader, npy_header};
 pub use mapped::MappedArray;
 pub use rows::{Rows, RowsMut};
+pub(crate) use rows::{checked_range, n_rows, row_len, with_rows};
 pub(crate) use save::save_npy;
 pub use shared::SharedArray;
 pub(crate) use shared::copy_out;

@@ -236,12 +236,12 @@ fn describe<T: Element, D: Dimension>(
 }
 
 /// Number of rows of an array of this shape.
-pub(super) fn n_rows(shape: &[usize]) -> usize {
+pub(crate) fn n_rows(shape: &[usize]) -> usize {
     shape.first().copied().unwrap_or(1)
 }
 
 /// Number of elements in one row of an array of this shape.
-pub(super) fn row_len(shape: &[usize]) -> usize {
+pub(crate) fn row_len(shape: &[usize]) -> usize {
     shape.get(1..).unwrap_or_default().iter().product()
 }
 
@@ -257,7 +257,7 @@ fn first_element<T: Element, D: Dimension>(segment: &Segment, dim: &D, first: us
     data.wrapping_add(range.start).cast()
 }
 
-fn checked_range(range: impl RangeBounds<usize>, n: usize) -> Range<usize> {
+pub(crate) fn checked_range(range: impl RangeBounds<usize>, n: usize) -> Range<usize> {
     let start = match range.start_bound() {
         Bound::Included(&start) => Some(start),
         Bound::Excluded(&before) => before.checked_add(1),
@@ -279,7 +279,7 @@ fn checked_range(range: impl RangeBounds<usize>, n: usize) -> Range<usize> {
 }
 
 /// The shape with another number of rows.
-fn with_rows<D: Dimension>(dim: &D, range: &Range<usize>) -> D {
+pub(crate) fn with_rows<D: Dimension>(dim: &D, range: &Range<usize>) -> D {
     let mut dim = dim.clone();
     match dim.slice_mut().first_mut() {
         Some(n) => *n = range.len(),

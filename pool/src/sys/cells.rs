@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::primitive::{AtomicU64, Ordering};
+use super::primitive::{AtomicU32, AtomicU64, Ordering};
 
 /// A struct of atomics.
 ///
@@ -59,6 +59,8 @@ fn cells_to_load<T: Cells>(mapping: &Mapping, offset: usize, n: usize) -> &[T] {
 
 // SAFETY: one atomic integer.
 unsafe impl Cells for AtomicU64 {}
+// SAFETY: one atomic integer.
+unsafe impl Cells for AtomicU32 {}
 
 /// Structs of atomics at a place of a mapping that was checked once; they keep the mapping.
 pub(crate) struct Placed<T: Cells> {

@@ -16,7 +16,7 @@
 use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::Once;
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 const FREE: RawFd = -1;
 const SLOTS: usize = 64;
@@ -91,6 +91,15 @@ pub(crate) fn is_forked(owner: u32) -> bool {
     owner != std::process::id()
 }
 
+/// How many forks lie between this process and the one that first registered a descriptor.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// The same number as before, unless this process was forked meanwhile from the one that asked then. Of use to whoever has
+/// registered a descriptor; it costs one load, where [`is_forked`] asks the system.
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
 unsafe extern "C" {
     // The `libc` crate does not declare it for Linux; glibc and musl both have it.
     fn pthread_atfork(
@@ -111,6 +120,7 @@ fn install() {
 
 /// Runs in the child, where only this thread exists.
 unsafe extern "C" fn close_all() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
     let mut block = Some(&FIRST);
     while let Some(here) = block {
         for slot in &here.slots {

@@ -7,6 +7,7 @@
 //! | `reader` | reading them, whole or lent, and waiting for the next |
 
 mod reader;
+mod start;
 mod writer;
 
 use std::fmt;
@@ -198,6 +199,11 @@ impl<T: Element, D: Dimension> DoubleBuffer<T, D> {
     /// The file, which is a `.npy` file of shape (buffers, …shape of a frame).
     pub fn path(&self) -> &Path {
         self.shared.versioned.published().path()
+    }
+
+    /// The file, as far as others need it.
+    pub(crate) fn published(&self) -> &Published {
+        self.shared.versioned.published()
     }
 
     /// Whether the name still leads here: `false` once it was removed or replaced. Handles go on working.

@@ -10,6 +10,7 @@ use ndarray::{Array, ArrayRef, ArrayView, Dimension};
 use super::Shared;
 use crate::array::Element;
 use crate::error::{Error, ErrorKind, Result};
+use crate::shared::file::Published;
 use crate::sys::view;
 
 /// A copy of a frame.
@@ -36,6 +37,11 @@ pub struct Reader<T: Element, D: Dimension> {
 impl<T: Element, D: Dimension> Reader<T, D> {
     pub(super) fn new(shared: Arc<Shared<D>>) -> Self {
         Self { shared, number: 0, missed: 0, scratch: Vec::new() }
+    }
+
+    /// The file, as far as others need it.
+    pub(crate) fn published(&self) -> &Published {
+        self.shared.versioned.published()
     }
 
     /// Copies the last complete frame: zeros, with number 0, if there is none yet.

@@ -20,7 +20,7 @@ mod versions;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frame::FrameHeader;
-pub use frame::{Column, FrameMut, Schema, SharedFrame, Snapshot};
+pub use frame::{Column, ColumnTypes, FrameMut, Schema, SharedFrame, Snapshot};
 mod signal;
 mod stripes;
 mod until;

@@ -110,7 +110,7 @@ fn a_matrix_is_one_array() {
     }
     let frame = SharedFrame::create(&name("matrix"), &Schema::matrix::<f32>(3, 2)).unwrap();
     frame.write(|frame| frame.assign_matrix(array![[1_f32, 2.0], [3.0, 4.0], [5.0, 6.0]].view())).unwrap();
-    frame.write(|frame| Ok(frame.matrix_mut::<f32>()?[(2, 1)] = 7.0)).unwrap();
+    frame.write(|frame| frame.matrix_mut::<f32>().map(|mut matrix| matrix[(2, 1)] = 7.0)).unwrap();
     let printed = python(
         "a = np.load(path, mmap_mode='r')
 assert a.flags.c_contiguous and not a.flags.writeable

@@ -252,10 +252,10 @@ impl Drop for Core {
 /// server.put("x", &array![1, 2, 3])?;
 ///
 /// let client = DataClient::connect("server_example")?;
-/// let x = client.array::<i32, Ix1>("x")?;
+/// let mut x = client.array::<i32, Ix1>("x")?;
 /// drop(server);
 /// // What a client is attached to it goes on reading; nobody new finds it.
-/// assert_eq!(x.read()?.1, array![1, 2, 3]);
+/// assert_eq!(x.read()?.array, array![1, 2, 3]);
 /// assert!(DataClient::connect("server_example").is_err());
 /// # Ok::<(), ndpool::Error>(())
 /// ```

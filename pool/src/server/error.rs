@@ -130,6 +130,7 @@ impl ServerError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Limit { .. } => ErrorKind::OutOfSpace,
+            Self::Busy { .. } => ErrorKind::Busy,
             Self::WrongDType { .. } | Self::WrongRank { .. } => ErrorKind::Shape,
             _ => ErrorKind::Segment,
         }

@@ -77,7 +77,7 @@ pub(super) mod sealed {
 /// server.put("x", &array![5.0, 6.0, 7.0])?;
 /// assert_eq!(x.wait(2, None)?, Change::Replaced);
 /// x.refresh()?;
-/// assert_eq!(x.read()?.1, array![5.0, 6.0, 7.0]);
+/// assert_eq!(x.read()?.array, array![5.0, 6.0, 7.0]);
 ///
 /// server.remove("x")?;
 /// assert_eq!(x.state(), State::Removed);

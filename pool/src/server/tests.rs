@@ -232,3 +232,100 @@ fn what_has_lost_its_catalog_by_hand_is_reaped_or_taken_over() {
     }
     fs::remove_dir(directory).unwrap();
 }
+
+#[test]
+fn arrays_are_created_updated_in_place_and_swapped_for_others() {
+    use ndarray::{Ix1, Ix2, IxDyn, array};
+    let directory = scratch_directory("server-put");
+    let server = DataServer::builder("s").directory(&directory).start().unwrap();
+    let how = |put: Result<Put>| put.map(|put| (put.how, put.version)).unwrap();
+    let source = |result: Result<Put>| source(&result.unwrap_err()).clone();
+    assert!(matches!(source(server.update("x", &array![1.0])), ServerError::NoItem { .. }));
+    assert_eq!(how(server.create("x", &array![1.0, 2.0])), (How::Created, 1));
+    assert!(matches!(source(server.create("x", &array![1.0, 2.0])), ServerError::Exists { .. }));
+    let mut x = server.array::<f64, Ix1>("x").unwrap();
+    assert_eq!((x.version(), x.read().unwrap().array), (1, array![1.0, 2.0]));
+    assert_eq!(how(server.update("x", &array![3.0, 4.0])), (How::Updated, 2));
+    // Not in C order.
+    assert_eq!(how(server.put("x", &array![[5.0, 0.0], [6.0, 0.0]].column(0))), (How::Updated, 3));
+    assert_eq!((x.state(), x.read().unwrap().array), (State::Current, array![5.0, 6.0]));
+
+    // Another shape, another rank, another type.
+    assert_eq!(how(server.put("x", &array![7.0])), (How::Swapped, 1));
+    assert_eq!((x.state(), x.read().unwrap().array), (State::Replaced, array![5.0, 6.0]));
+    x.refresh().unwrap();
+    assert_eq!((x.state(), x.read().unwrap().array), (State::Current, array![7.0]));
+    assert_eq!(how(server.update("x", &array![[1.0, 2.0]])), (How::Swapped, 1));
+    let error = x.refresh().unwrap_err();
+    assert!(
+        matches!(super::tests::source(&error), ServerError::WrongRank { shape, wanted: 1, .. } if shape == &[1, 2])
+    );
+    assert_eq!(how(server.put("x", &array![[1_u8, 2]].into_dyn())), (How::Swapped, 1));
+    let error = server.array::<f64, Ix2>("x").unwrap_err();
+    assert!(matches!(super::tests::source(&error), ServerError::WrongDType { found: DType::U8, .. }));
+    assert_eq!(server.array::<u8, IxDyn>("x").unwrap().read().unwrap().array, array![[1_u8, 2]].into_dyn());
+    let mut any = server.any_array("x").unwrap();
+    assert_eq!((any.dtype(), any.shape()), (DType::U8, &[1, 2][..]));
+    assert_eq!(any.read().unwrap().0, 1);
+    assert_eq!(how(server.put("x", &any.read().unwrap().1)), (How::Updated, 2));
+
+    // A writer that stays.
+    let buffer = server.create_double_buffer::<i32, Ix1>("b", 3).unwrap();
+    assert!(server.create_double_buffer::<i32, Ix1>("b", 3).is_err());
+    let mut writer = buffer.writer().unwrap();
+    writer.write(|mut frame| frame.fill(1));
+    assert!(matches!(source(server.put("b", &array![1, 2, 3])), ServerError::Busy { doing: "writes", .. }));
+    drop(writer);
+    assert_eq!(how(server.put("b", &array![1, 2, 3])), (How::Updated, 2));
+    assert_eq!(how(server.put("b", &array![1])), (How::Swapped, 1));
+
+    // What is not the server's.
+    let event = publish_unserved(&directory, "s/event");
+    assert!(matches!(source(server.put("event", &array![1])), ServerError::Exists { .. }));
+    let error = server.any_array("event").unwrap_err();
+    assert!(matches!(super::tests::source(&error), ServerError::WrongKind { found: "event", .. }), "{error}");
+    assert_eq!(server.usage().unwrap().n_items, 2);
+    drop(server);
+    assert!(event.is_current());
+    drop(event);
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    fs::remove_dir(directory).unwrap();
+}
+
+/// A file under a server's name that is not on its terms.
+fn publish_unserved(directory: &Path, name: &str) -> Published {
+    let plan = Plan {
+        kind: Kind::Event,
+        header: write_header(DType::U64, &[1], PAGE_BYTES),
+        data_len: 8,
+        n_buffers: 0,
+        n_columns: 0,
+        n_table_words: 0,
+    };
+    Published::create(&Options::new().directory(directory), &name.parse().unwrap(), &plan, |_| Ok(()))
+        .unwrap()
+}
+
+#[test]
+fn who_waits_is_told_of_versions_swaps_and_removals() {
+    use ndarray::{Ix1, array};
+    let directory = scratch_directory("server-wait");
+    let server = DataServer::builder("s").directory(&directory).start().unwrap();
+    server.put("x", &array![1.0]).unwrap();
+    let wait = |seen| {
+        let client = server.client().clone();
+        std::thread::spawn(move || client.array::<f64, Ix1>("x").unwrap().wait(seen, None).unwrap())
+    };
+    assert_eq!(wait(0).join().unwrap(), Change::Newer(1));
+    let waiter = wait(1);
+    server.put("x", &array![2.0]).unwrap();
+    assert_eq!(waiter.join().unwrap(), Change::Newer(2));
+    let x = server.array::<f64, Ix1>("x").unwrap();
+    server.put("x", &array![2.0, 3.0]).unwrap();
+    assert_eq!(x.wait(2, None).unwrap(), Change::Replaced);
+    server.remove("x").unwrap();
+    assert_eq!(x.wait(2, None).unwrap(), Change::Removed);
+    assert_eq!(x.wait(1, None).unwrap(), Change::Newer(2));
+    drop(server);
+    fs::remove_dir(directory).unwrap();
+}

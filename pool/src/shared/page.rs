@@ -117,6 +117,11 @@ impl Page {
         self.flags.store(bits, Ordering::Relaxed);
     }
 
+    /// Whether it was published on a server's terms.
+    pub(crate) fn is_served(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & SERVED != 0
+    }
+
     pub(super) fn is_kept(&self) -> bool {
         self.flags.load(Ordering::Relaxed) & KEPT != 0
     }

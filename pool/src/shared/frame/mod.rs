@@ -31,3 +31,6 @@ pub(crate) use header::FrameHeader;
 pub use schema::{Column, Schema};
 pub use snapshot::Snapshot;
 pub use write::FrameMut;
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,9 @@
 #![allow(dead_code, reason = "the files under test are included whole, the models use a part of each")]
 
 mod job;
+mod mortal;
 mod segment;
+mod shared;
 mod sys;
 mod world;
 
@@ -26,8 +28,12 @@ pub mod condemn;
 pub mod crash;
 /// A run's directories, one of which names the other.
 pub mod directories;
+/// Events between processes.
+pub mod event;
 /// Leases of jobs on rows.
 pub mod lease;
+/// A lock whose owners die.
+pub mod lock;
 /// The run's lease, and what a dead run left.
 pub mod reaping;
 /// The file of one array used for the next.

@@ -69,6 +69,10 @@ pub enum ErrorKind {
     Serde,
     /// The pool is shutting down, or was shut down.
     Shutdown,
+    /// Somebody who lives has what only one can have, such as the right to write.
+    Busy,
+    /// What was read changed faster than it could be copied.
+    TooSlow,
 }
 
 /// How a worker process ended.

@@ -235,6 +235,9 @@ mod error;
 /// The operating system; all unsafe code, but for named exceptions.
 mod sys;
 
+/// Signals that end the program.
+mod signals;
+
 /// Named blocks of shared memory and who owns them.
 mod segment;
 
@@ -264,6 +267,9 @@ mod supervisor;
 mod pool;
 
 pub mod ops;
+
+/// Published arrays and their server.
+pub mod server;
 
 /// One function for each parser of foreign bytes.
 #[cfg(any(test, feature = "fuzzing"))]

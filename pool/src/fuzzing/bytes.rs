@@ -1,6 +1,7 @@
 use crate::control::{Fingerprint, KnownTask, Welcome};
 use crate::job::descriptor::{Descriptor, Mode};
 use crate::segment::{Contents, DType, Header, Name, RunId, write_header};
+use crate::shared::{FrameHeader, Schema};
 use crate::supervisor::{decode_failure, failure_error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +30,25 @@ pub fn npy_header(bytes: &[u8]) {
                 assert_eq!((again.dtype, &again.shape), (header.dtype, &header.shape));
                 assert_eq!(again.data_offset, written.len());
             }
+        }
+        Err(error) => {
+            let error = error.at(Path::new("foreign.npy"));
+            assert!(!error.to_string().is_empty());
+        }
+    }
+}
+
+/// The header of a frame: what is accepted is written again to the letter, but for blanks, with columns inside of their record.
+pub fn frame_header(bytes: &[u8]) {
+    match FrameHeader::read(&mut Cursor::new(bytes)) {
+        Ok(header) => {
+            let FrameHeader { schema, n_buffers, data_offset } = &header;
+            assert!(*data_offset <= bytes.len());
+            assert_eq!(&schema.to_string().parse::<Schema>().expect("a schema's own text"), schema);
+            let written = header.to_bytes(4096);
+            assert!(written.len().is_multiple_of(4096));
+            let again = FrameHeader::read(&mut &written[..]).expect("a written header is read");
+            assert_eq!((&again.schema, again.n_buffers), (schema, *n_buffers));
         }
         Err(error) => {
             let error = error.at(Path::new("foreign.npy"));

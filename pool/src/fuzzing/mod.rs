@@ -5,7 +5,7 @@
 //! with an error. Compiled for tests and with the feature `fuzzing` only; the targets in `fuzz/` of the repository call these
 //! functions, and `cargo test` runs them over the corpus that is kept there.
 
-/// A `.npy` header, a descriptor, messages: bytes that are parsed as a whole.
+/// A `.npy` header, a frame's, a descriptor, messages: bytes that are parsed as a whole.
 mod bytes;
 /// A segment's control page, an arena, a board: memory that others write.
 mod memory;
@@ -15,7 +15,7 @@ mod seeds;
 #[cfg(test)]
 mod tests;
 
-pub use bytes::{descriptor, failure, manifest, messages, names, npy_header};
+pub use bytes::{descriptor, failure, frame_header, manifest, messages, names, npy_header};
 pub use memory::{arena, board, segment};
 
 /// What is fuzzed.
@@ -27,6 +27,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("board", board),
     ("descriptor", descriptor),
     ("failure", failure),
+    ("frame_header", frame_header),
     ("manifest", manifest),
     ("messages", messages),
     ("names", names),

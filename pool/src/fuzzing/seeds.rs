@@ -14,6 +14,7 @@ use crate::job::grid::Grid;
 use crate::job::slots::{Payload, SlotKind};
 use crate::job::word::State;
 use crate::segment::{Backing, DType, Fill, Locator, PAGE_BYTES, Place, Run, RunId, Segment};
+use crate::shared::FrameHeader;
 use crate::task::{Failure, FailureKind};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -76,6 +77,7 @@ fn all() -> Seeds {
     boards(&run, &mut seeds);
     segments(&run, &mut seeds);
     messages(&run, &mut seeds);
+    frames(&mut seeds);
     texts(&mut seeds);
     seeds
 }
@@ -122,6 +124,17 @@ fn the_corpus_holds_what_the_crate_writes() {
         }
     }
     assert_eq!(seeds.len(), TARGETS.len() - 1, "each seed has a target");
+}
+
+fn frames(seeds: &mut Seeds) {
+    for (name, schema) in [
+        ("columns", "1000 rows: price float64, volume uint64, up bool"),
+        ("exact", "64 rows: a_1 uint8, b-2.c complex128"),
+        ("matrix", "20 rows x 3 columns: float32"),
+    ] {
+        let header = FrameHeader { schema: schema.parse().unwrap(), n_buffers: 4, data_offset: 64 };
+        seeds.add("frame_header", name, &header.to_bytes(64));
+    }
 }
 
 fn texts(seeds: &mut Seeds) {

@@ -3,7 +3,7 @@
 use super::handle::Pool;
 use crate::array::{Element, MappedArray, SharedArray};
 use crate::error::Result;
-use crate::supervisor::wait_if_program_ends;
+use crate::signals::wait_if_program_ends;
 use ndarray::{ArrayRef, Dimension, IntoDimension};
 use std::path::Path;
 

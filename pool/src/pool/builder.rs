@@ -7,7 +7,8 @@ use crate::inject::{self, Faults};
 use crate::job::word::MAX_WORKERS;
 use crate::segment::{Backing, Run, reap};
 use crate::shared;
-use crate::supervisor::{Config, Core, Program, Stderr, watch_signals};
+use crate::signals::end_at_signal;
+use crate::supervisor::{Config, Core, Program, Stderr};
 use crate::sys::process::usable_cpus;
 use crate::worker::{Role, role};
 use std::ffi::OsString;
@@ -312,7 +313,7 @@ impl Builder {
         };
         let core = Core::start(run, config)?;
         if self.handles_signals {
-            let watched = watch_signals(&core);
+            let watched = end_at_signal(&core);
             if let Err(error) = watched {
                 core.shut_down();
                 return Err(error);

@@ -2,7 +2,8 @@
 
 use super::handle::cancelled;
 use crate::error::Result;
-use crate::supervisor::{Core, Driver, JobRecord, wait_if_program_ends};
+use crate::signals::wait_if_program_ends;
+use crate::supervisor::{Core, Driver, JobRecord};
 use crate::task::{CallSpec, Collect, OnProgress};
 use std::fmt;
 use std::future::Future;

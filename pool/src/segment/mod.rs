@@ -44,7 +44,9 @@ pub use dtype::DType;
 pub(crate) use layout::PAGE_BYTES;
 pub use names::{ParseRunIdError, RunId};
 pub use npy::NpyError;
-pub(crate) use npy::{Header, write_header};
+pub(crate) use npy::{
+    Descr, Dictionary, Header, Parser, native_dtype, problem, shortened, write_dictionary, write_header,
+};
 pub(crate) use reap::reap_run_when_free;
 pub use reap::{RunInfo, SegmentInfo, list, list_in, reap, reap_in};
 pub(crate) use room::{Room, map_refused};

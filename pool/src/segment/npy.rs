@@ -15,13 +15,15 @@ use super::DType;
 use crate::error::{Error, ErrorKind};
 use crate::sys::view::checked_len_bytes;
 
+/// The dictionary's text, from left to right.
+mod parser;
+
+pub(crate) use parser::{Parser, problem, shortened};
+
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// A header longer than this is refused. NumPy's own limit for files that it does not trust is 10 000 characters.
-const MAX_HEADER_BYTES: usize = 64 << 10;
-
-/// NumPy's largest number of axes.
-const MAX_RANK: usize = 64;
+pub(crate) const MAX_HEADER_BYTES: usize = 64 << 10;
 
 /// Why the bytes of a `.npy` file are not the array that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +114,16 @@ pub enum NpyError {
         /// Size of an element in bytes.
         size_bytes: usize,
     },
+    /// The file is a frame with another schema.
+    #[error("{difference} (found a frame of {}, wanted {})", shortened(found, 200), shortened(wanted, 200))]
+    Schema {
+        /// Where they differ first.
+        difference: String,
+        /// The schema in the file, as text.
+        found: String,
+        /// The schema that was asked for, as text.
+        wanted: String,
+    },
     /// The file could not be read.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -140,6 +152,9 @@ impl NpyError {
             Self::Truncated { .. } => "the file is still being written, or its writer did not finish",
             Self::BadBool { .. } => "convert it with `np.save(path, a.view(np.uint8) != 0)`",
             Self::Misaligned { .. } => "load it with a copy, or save it again with `np.save`",
+            Self::Schema { .. } => {
+                "attach with the schema that is found; another one takes another frame, under its own name"
+            }
             Self::Header { .. } | Self::TooLarge { .. } => {
                 "the file is damaged, or was not written as a .npy file: write it again with `np.save`"
             }
@@ -172,32 +187,7 @@ pub(crate) struct Header {
 impl Header {
     /// Reads a header of an array in C order and this machine's byte order; the reader is left at the first element.
     pub(crate) fn read(reader: &mut impl Read) -> Result<Self, NpyError> {
-        let mut prefix = [0; 8];
-        let found = read_up_to(reader, &mut prefix)?;
-        if !prefix[..found].starts_with(MAGIC) {
-            let found = String::from_utf8_lossy(&prefix[..found]).into_owned();
-            return Err(NpyError::NotNpy { found });
-        }
-        if found < prefix.len() {
-            return Err(NpyError::Truncated { need: prefix.len() as u64, have: found as u64 });
-        }
-        let width = match (prefix[6], prefix[7]) {
-            (1, 0) => 2,
-            (2 | 3, 0) => 4,
-            (major, minor) => return Err(NpyError::Version { major, minor }),
-        };
-        let mut length = [0; 4];
-        read_all(reader, &mut length[..width], prefix.len())?;
-        let start = prefix.len() + width;
-        let length = u32::from_le_bytes(length) as usize;
-        if length > MAX_HEADER_BYTES {
-            let problem = format!("a header of {length} bytes; the limit is {MAX_HEADER_BYTES}");
-            return Err(NpyError::Header { at: 0, problem });
-        }
-        let mut text = vec![0; length];
-        read_all(reader, &mut text, start)?;
-        let fields = Parser { text: &text, at: 0 }.dictionary()?;
-        fields.check(start + length)
+        Dictionary::read(reader)?.plain()
     }
 
     /// Number of bytes of the data. Cannot overflow: headers are checked when read.
@@ -222,16 +212,108 @@ impl Header {
     }
 }
 
-/// The bytes of a header, padded so that the data start at a multiple of `align_to`.
-///
-/// Version 1 unless the text is too long for it, which takes thousands of axes.
+/// The dictionary of a header, before it is judged.
+#[derive(Debug)]
+pub(crate) struct Dictionary {
+    pub(crate) descr: Descr,
+    pub(crate) fortran_order: bool,
+    pub(crate) shape: Vec<usize>,
+    /// Offset of the first element from the start of the file.
+    pub(crate) data_offset: usize,
+}
+
+/// The type of the elements, as it is written.
+#[derive(Debug)]
+pub(crate) enum Descr {
+    Simple(String),
+    /// A list of named fields, with its brackets.
+    Structured(Vec<u8>),
+}
+
+impl Dictionary {
+    /// Reads a header; the reader is left at the first element.
+    pub(crate) fn read(reader: &mut impl Read) -> Result<Self, NpyError> {
+        let mut prefix = [0; 8];
+        let found = read_up_to(reader, &mut prefix)?;
+        if !prefix[..found].starts_with(MAGIC) {
+            let found = String::from_utf8_lossy(&prefix[..found]).into_owned();
+            return Err(NpyError::NotNpy { found });
+        }
+        if found < prefix.len() {
+            return Err(NpyError::Truncated { need: prefix.len() as u64, have: found as u64 });
+        }
+        let width = match (prefix[6], prefix[7]) {
+            (1, 0) => 2,
+            (2 | 3, 0) => 4,
+            (major, minor) => return Err(NpyError::Version { major, minor }),
+        };
+        let mut length = [0; 4];
+        read_all(reader, &mut length[..width], prefix.len())?;
+        let start = prefix.len() + width;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > MAX_HEADER_BYTES {
+            let problem = format!("a header of {length} bytes; the limit is {MAX_HEADER_BYTES}");
+            return Err(NpyError::Header { at: 0, problem });
+        }
+        let mut text = vec![0; length];
+        read_all(reader, &mut text, start)?;
+        Parser::new(&text).dictionary(start + length)
+    }
+
+    /// Whether the elements do not lie in C order. With at most one axis longer than 1 both orders are the same.
+    pub(crate) fn is_fortran(&self) -> bool {
+        self.fortran_order && self.shape.iter().filter(|&&n| n != 1).count() > 1
+    }
+
+    /// The header of a plain array, in C order and this machine's byte order.
+    pub(crate) fn plain(self) -> Result<Header, NpyError> {
+        let is_fortran = self.is_fortran();
+        let dtype = match self.descr {
+            Descr::Simple(descr) => native_dtype(descr)?,
+            Descr::Structured(found) => {
+                let found = shortened(&String::from_utf8_lossy(&found), 60);
+                return Err(NpyError::DType { found, wanted: ANY_DTYPE.to_owned() });
+            }
+        };
+        if is_fortran {
+            return Err(NpyError::FortranOrder { shape: self.shape });
+        }
+        if checked_len_bytes(&self.shape, dtype.size_bytes()).is_none() {
+            return Err(NpyError::TooLarge { shape: self.shape });
+        }
+        Ok(Header { dtype, shape: self.shape, data_offset: self.data_offset })
+    }
+}
+
+/// What is wanted where every type of ours will do.
+const ANY_DTYPE: &str = "a number, a bool or a complex number";
+
+/// The type that a header names, which must be one of ours in this machine's byte order.
+pub(crate) fn native_dtype(descr: String) -> Result<DType, NpyError> {
+    if descr.trim_start_matches(['<', '>', '|', '=']).starts_with('O') {
+        return Err(NpyError::Objects);
+    }
+    match DType::from_descr(&descr) {
+        Some((dtype, true)) => Ok(dtype),
+        Some((_, false)) => Err(NpyError::ByteOrder { found: descr }),
+        None => Err(NpyError::DType { found: descr, wanted: ANY_DTYPE.to_owned() }),
+    }
+}
+
+/// The bytes of a header of a plain array, padded so that the data start at a multiple of `align_to`.
 pub(crate) fn write_header(dtype: DType, shape: &[usize], align_to: usize) -> Vec<u8> {
+    write_dictionary(&format!("'{}'", dtype.descr()), shape, align_to)
+}
+
+/// The same with a type as it is to be written, in quotes or brackets.
+///
+/// Version 1 unless the text is too long for it, which takes thousands of axes or of fields.
+pub(crate) fn write_dictionary(descr: &str, shape: &[usize], align_to: usize) -> Vec<u8> {
     let mut axes: String = shape.iter().map(|n| format!("{n}, ")).collect();
     // A tuple of one keeps its comma; longer ones end without.
     let keep = if shape.len() == 1 { axes.len() - 1 } else { axes.len().saturating_sub(2) };
     axes.truncate(keep);
-    let descr = dtype.descr();
-    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({axes}), }}");
+    let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': ({axes}), }}");
     let fits_version_1 = (10 + text.len() + 1).next_multiple_of(align_to) - 10 <= usize::from(u16::MAX);
     let start = if fits_version_1 { 10 } else { 12 };
     let total = (start + text.len() + 1).next_multiple_of(align_to);
@@ -273,216 +355,6 @@ fn read_all(reader: &mut impl Read, buffer: &mut [u8], before: usize) -> Result<
         });
     }
     Ok(())
-}
-
-/// The entries of the dictionary, before they are judged.
-struct Fields {
-    descr: Descr,
-    fortran_order: bool,
-    shape: Vec<usize>,
-}
-
-enum Descr {
-    Simple(String),
-    /// A list of named fields, as it is written.
-    Structured(String),
-}
-
-impl Fields {
-    fn check(self, data_offset: usize) -> Result<Header, NpyError> {
-        let any = || "a number, a bool or a complex number".to_owned();
-        let descr = match self.descr {
-            Descr::Simple(descr) => descr,
-            Descr::Structured(found) => return Err(NpyError::DType { found, wanted: any() }),
-        };
-        if descr.trim_start_matches(['<', '>', '|', '=']).starts_with('O') {
-            return Err(NpyError::Objects);
-        }
-        let dtype = match DType::from_descr(&descr) {
-            Some((dtype, true)) => dtype,
-            Some((_, false)) => return Err(NpyError::ByteOrder { found: descr }),
-            None => return Err(NpyError::DType { found: descr, wanted: any() }),
-        };
-        // With at most one axis longer than 1 both orders are the same.
-        if self.fortran_order && self.shape.iter().filter(|&&n| n != 1).count() > 1 {
-            return Err(NpyError::FortranOrder { shape: self.shape });
-        }
-        if checked_len_bytes(&self.shape, dtype.size_bytes()).is_none() {
-            return Err(NpyError::TooLarge { shape: self.shape });
-        }
-        Ok(Header { dtype, shape: self.shape, data_offset })
-    }
-}
-
-/// Reads the dictionary's text from left to right.
-struct Parser<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl Parser<'_> {
-    fn dictionary(mut self) -> Result<Fields, NpyError> {
-        let (mut descr, mut fortran_order, mut shape) = (None, None, None);
-        self.expect(b'{')?;
-        while !self.take(b'}') {
-            let key_at = self.at;
-            let key = self.string()?;
-            self.expect(b':')?;
-            let is_new = match key.as_str() {
-                "descr" => descr.replace(self.descr()?).is_none(),
-                "fortran_order" => fortran_order.replace(self.boolean()?).is_none(),
-                "shape" => shape.replace(self.tuple()?).is_none(),
-                _ => return Err(problem(key_at, format!("unknown key {key:?}"))),
-            };
-            if !is_new {
-                return Err(problem(key_at, format!("key {key:?} twice")));
-            }
-            if !self.take(b',') {
-                self.expect(b'}')?;
-                break;
-            }
-        }
-        if self.peek().is_some() {
-            return Err(self.unexpected("nothing after the dictionary"));
-        }
-        match (descr, fortran_order, shape) {
-            (Some(descr), Some(fortran_order), Some(shape)) => Ok(Fields { descr, fortran_order, shape }),
-            _ => Err(problem(self.at, "`descr`, `fortran_order` or `shape` is missing")),
-        }
-    }
-
-    /// A type: a string, or a list of fields, which is passed over.
-    fn descr(&mut self) -> Result<Descr, NpyError> {
-        if self.peek() != Some(b'[') {
-            return self.string().map(Descr::Simple);
-        }
-        let start = self.at;
-        let mut depth = 0_usize;
-        let mut quote = None;
-        while let Some(&byte) = self.text.get(self.at) {
-            self.at += 1;
-            match (quote, byte) {
-                (Some(open), _) if open == byte => quote = None,
-                (Some(_), _) => {}
-                (None, b'\'' | b'"') => quote = Some(byte),
-                (None, b'[') => depth += 1,
-                (None, b']') => depth -= 1,
-                (None, _) => {}
-            }
-            if depth == 0 {
-                let found = String::from_utf8_lossy(&self.text[start..self.at]);
-                return Ok(Descr::Structured(shortened(&found)));
-            }
-        }
-        Err(problem(start, "a list of fields without its end"))
-    }
-
-    /// A string in either quotes, without escapes, which no writer of headers uses.
-    fn string(&mut self) -> Result<String, NpyError> {
-        let quote = match self.peek() {
-            Some(quote @ (b'\'' | b'"')) => quote,
-            _ => return Err(self.unexpected("a string")),
-        };
-        let start = self.at + 1;
-        let rest = &self.text[start..];
-        let len = rest.iter().position(|&byte| byte == quote || byte == b'\\' || byte == b'\n');
-        match len.filter(|&len| rest[len] == quote) {
-            Some(len) => {
-                self.at = start + len + 1;
-                Ok(String::from_utf8_lossy(&rest[..len]).into_owned())
-            }
-            None => Err(problem(start, "a string without its end")),
-        }
-    }
-
-    fn boolean(&mut self) -> Result<bool, NpyError> {
-        self.peek();
-        for (word, value) in [("True", true), ("False", false)] {
-            if self.text[self.at..].starts_with(word.as_bytes()) {
-                self.at += word.len();
-                return Ok(value);
-            }
-        }
-        Err(self.unexpected("True or False"))
-    }
-
-    /// A tuple of lengths. Python 2 wrote long ones as `3L`.
-    fn tuple(&mut self) -> Result<Vec<usize>, NpyError> {
-        let mut shape = Vec::new();
-        self.expect(b'(')?;
-        while !self.take(b')') {
-            if shape.len() == MAX_RANK {
-                return Err(problem(self.at, format!("more than {MAX_RANK} axes")));
-            }
-            shape.push(self.number()?);
-            if !self.take(b',') {
-                // `(3)` is a number in parentheses.
-                if shape.len() == 1 {
-                    return Err(self.unexpected("a comma"));
-                }
-                self.expect(b')')?;
-                break;
-            }
-        }
-        Ok(shape)
-    }
-
-    fn number(&mut self) -> Result<usize, NpyError> {
-        self.peek();
-        let start = self.at;
-        let digits = self.text[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if digits == 0 {
-            return Err(self.unexpected("a length"));
-        }
-        self.at += digits;
-        let mut value = 0_usize;
-        for digit in &self.text[start..self.at] {
-            value = value
-                .checked_mul(10)
-                .and_then(|value| value.checked_add(usize::from(digit - b'0')))
-                .ok_or_else(|| problem(start, "a length that overflows"))?;
-        }
-        if self.text.get(self.at) == Some(&b'L') {
-            self.at += 1;
-        }
-        Ok(value)
-    }
-
-    /// The next byte after white space.
-    fn peek(&mut self) -> Option<u8> {
-        while self.text.get(self.at).is_some_and(u8::is_ascii_whitespace) {
-            self.at += 1;
-        }
-        self.text.get(self.at).copied()
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let there = self.peek() == Some(byte);
-        self.at += usize::from(there);
-        there
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), NpyError> {
-        if self.take(byte) { Ok(()) } else { Err(self.unexpected(format_args!("`{}`", char::from(byte)))) }
-    }
-
-    fn unexpected(&self, wanted: impl std::fmt::Display) -> NpyError {
-        let found = String::from_utf8_lossy(&self.text[self.at.min(self.text.len())..]);
-        problem(self.at, format!("{:?}, wanted {wanted}", shortened(found.trim_end())))
-    }
-}
-
-fn problem(at: usize, problem: impl Into<String>) -> NpyError {
-    NpyError::Header { at, problem: problem.into() }
-}
-
-/// At most the first characters of a text, for messages.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 60;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The file behind a structure: how it comes into being, who uses it, and how it goes.
 //!
 //! ```text
-//!            create                       attach                        last one out, or a reaper
-//!   O_TMPFILE ──▶ space, header,    open ──▶ lock ATTACHED,     take ATTACHED alone ──▶ take NAME ──▶ same
-//!   page ──▶ lock ATTACHED ──▶      shared ──▶ still named? ──▶ inode under the name? ──▶ unlink
-//!   linkat                          checks ──▶ map
+//!          create                       attach                         last one out, or a reaper
+//!   O_TMPFILE ──▶ lock ATTACHED,   open ──▶ lock ATTACHED,      (let ATTACHED go ──▶ nobody has it?) ──▶ open ──▶
+//!   shared ──▶ space, header,      shared ──▶ still named? ──▶  take NAME ──▶ still named? ──▶ take ATTACHED alone
+//!   page ──▶ linkat                checks ──▶ map               ──▶ unlink
 //! ```
 //!
 //! Four things that a process may be are locks on bytes of the file, far beyond its end, which the kernel drops when the process ends,
@@ -12,20 +12,19 @@
 //! *server*. A fifth are seats, a byte each: numbers for handles, to be written into words of shared memory, and known to be dead
 //! when their lock is free.
 //!
-//! Nobody is ever in the way of a name but the holder of that file's own lock. So there is no lock over a directory that a stopped
-//! process could keep all others out with, and no lock file.
+//! Who may take a name away: `named.rs`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::name::{Name, waiting_file_name};
+use super::named::{Fate, Named, Waiting, check_owner, leads_to, open, remove_if_dead, wait_a_moment};
 use super::options::Options;
-use super::page::{Kind, LAYOUT, MAGIC, Page};
+use super::page::{Kind, LAYOUT, MAGIC, Page, Places, read_places};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{PAGE_BYTES, Room, SHARED_MEMORY, map_refused};
 use crate::sys::cells::Placed;
@@ -38,9 +37,6 @@ use crate::sys::{host, kill_point};
 /// Highest number of a seat; 0 is nobody's.
 pub(crate) const LAST_SEAT: u16 = 4095;
 
-/// How long somebody else may take for a few steps under a lock, unless it is stopped.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// What a process can be to a file, each a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -52,6 +48,8 @@ pub(crate) enum Role {
     Writer,
     /// Serves.
     Server,
+    /// Changes what a server has.
+    Catalog,
     /// Has this number.
     Seat(u16),
 }
@@ -65,6 +63,7 @@ impl Role {
             Self::Name => BASE + 1,
             Self::Writer => BASE + 2,
             Self::Server => BASE + 3,
+            Self::Catalog => BASE + 4,
             Self::Seat(number) => BASE + 4096 + u64::from(number),
         }
     }
@@ -103,9 +102,7 @@ pub(crate) struct Published {
     mapping: Arc<Mapping>,
     page: Placed<Page>,
     tables: Placed<AtomicU64>,
-    kind: Kind,
-    nonce: u64,
-    data_offset: usize,
+    places: Places,
     name: Name,
     path: PathBuf,
     read_only: bool,
@@ -131,26 +128,36 @@ impl Published {
         plan: &Plan,
         fill: impl FnOnce(&Self) -> Result<()>,
     ) -> Result<Self> {
+        if options.terms.as_ref().is_some_and(|terms| terms.replaces) {
+            return Self::create_over(options, name, plan, fill);
+        }
         let (published, unpublished) = Self::make(options, name, plan, fill)?;
         let mut unpublished = Some(unpublished);
-        loop {
-            let Some(new) = unpublished.take() else { break };
-            kill_point!("shared.create.link");
-            match new.try_publish(published.file.file(), &published.path) {
-                Ok(()) => break,
-                Err((error, new)) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    // What nobody uses any more is as good as gone.
-                    if remove_if_dead(&published.path, false)
-                        .map_err(|error| published.failed("replace", error))?
-                    {
-                        unpublished = Some(new);
-                        continue;
+        published.pass_gate(options, &mut || {
+            while let Some(new) = unpublished.take() {
+                kill_point!("shared.create.link");
+                match new.try_publish(published.file.file(), &published.path) {
+                    Ok(()) => break,
+                    Err((error, new)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        // What nobody uses any more is as good as gone.
+                        match remove_if_dead(&published.path, false) {
+                            Ok(Fate::Removed | Fate::Absent) => unpublished = Some(new),
+                            Ok(Fate::Stays) => return Err(taken(name, &published.path)),
+                            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                                return Err(published.failed("replace", error));
+                            }
+                            Err(error) => {
+                                return Err(
+                                    refused(name, &published.path, &error.to_string()).with_source(error)
+                                );
+                            }
+                        }
                     }
-                    return Err(taken(name, &published.path));
+                    Err((error, _)) => return Err(published.room(&name).refused(error)),
                 }
-                Err((error, _)) => return Err(published.room(&name).refused(error)),
             }
-        }
+            Ok(())
+        })?;
         kill_point!("shared.create.linked");
         Ok(published)
     }
@@ -174,26 +181,17 @@ impl Published {
         let waiting = options.directory.join(waiting_file_name(random));
         let waiting = Waiting::publish(unpublished, published.file.file(), waiting).map_err(failed)?;
         kill_point!("shared.swap.waiting");
-        let start = Instant::now();
-        loop {
-            match Named::hold(&published.path, start).map_err(failed)? {
-                Some(old) => {
-                    old.page().stale.store(1, Ordering::SeqCst);
-                    kill_point!("shared.swap.told");
-                    fs::rename(&waiting.0, &published.path).map_err(failed)?;
-                    kill_point!("shared.swap.renamed");
-                    old.page().ring();
-                    break;
-                }
-                None => match shm::rename_new(&waiting.0, &published.path) {
-                    Ok(()) => break,
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    Err(error) => return Err(failed(error)),
-                },
-            }
-        }
+        published.pass_gate(options, &mut || waiting.take_over(&published.path).map_err(failed))?;
         kill_point!("shared.swap.done");
         Ok(published)
+    }
+
+    /// Gives the file its name when whoever decides about the name agrees.
+    fn pass_gate(&self, options: &Options, publish: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        match &options.terms {
+            Some(terms) => terms.gate.pass(self.len_bytes() as u64, publish),
+            None => publish(),
+        }
     }
 
     /// Makes a file without its name.
@@ -210,17 +208,14 @@ impl Published {
             return Err(Error::new(ErrorKind::Shape, message));
         };
         let file_len = page_at + PAGE_BYTES;
+        if let Some(terms) = &options.terms {
+            terms.gate.foresee(file_len as u64)?;
+        }
         let room = room(name, file_len, &options.directory);
         room.check(options.directory.starts_with(SHARED_MEMORY))?;
         let make = || {
             kill_point!("shared.create.begin");
-            let random = host::random_u64()?;
-            let (file, unpublished) = shm::create(&options.directory, &waiting_file_name(random))?;
-            let file = LockedFile::new(file);
-            // Before it has a name, unless the file system asks for one; then a reaper may have been faster.
-            if !file.try_share(Role::Attached.byte())? {
-                return Err(io::Error::from(io::ErrorKind::WouldBlock));
-            }
+            let (file, unpublished) = new_file(&options.directory)?;
             let mode = if options.group_read { 0o640 } else { shm::MODE };
             file.file().set_permissions(fs::Permissions::from_mode(mode))?;
             kill_point!("shared.create.made");
@@ -230,25 +225,16 @@ impl Published {
             Ok((file, unpublished, host::random_u64()?))
         };
         let (file, unpublished, nonce) = make().map_err(|error| room.refused(error))?;
-        let published = Self::map(
-            file,
-            file_len,
-            tables_at,
-            plan.n_table_words,
-            plan.header.len(),
-            name,
-            path,
-            false,
-            plan.kind,
-            nonce,
-        )?;
+        let data_at = plan.header.len();
+        let places = Places { kind: plan.kind, nonce, data_at, tables_at, page_at };
+        let published = Self::map(file, places, name, path, false)?;
         let page = published.page();
         let set = |word: &AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
         set(&page.magic, MAGIC);
         set(&page.layout, LAYOUT);
         set(&page.nonce, nonce);
         set(&page.kind, plan.kind.code());
-        page.set_flags(options.keep, options.group_read);
+        page.set_flags(options.keep, options.group_read, options.terms.is_some());
         set(&page.created, nanos_now());
         set(&page.creator, u64::from(std::process::id()));
         set(&page.n_buffers, plan.n_buffers as u64);
@@ -284,55 +270,38 @@ impl Published {
             }
             kill_point!("shared.attach.locked");
             // Removed before the lock was ours, or replaced: whatever has the name now is meant.
-            if file.file().metadata().map_err(failed)?.nlink() == 0 {
+            if !leads_to(&path, file.file()).map_err(failed)? {
+                wait_a_moment(start).map_err(failed)?;
                 continue;
             }
-            let (kind, nonce, tables_at, n_table_words, data_offset) =
-                check(file.file(), metadata.len()).map_err(refuse)?;
-            if !kinds.contains(&kind) {
+            let places = read_places(file.file(), metadata.len()).map_err(refuse)?;
+            if !kinds.contains(&places.kind) {
                 let wanted: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-                return Err(refuse(format!("it is a {}, wanted a {}", kind.name(), wanted.join(" or a "))));
+                return Err(refuse(format!(
+                    "it is a {}, wanted a {}",
+                    places.kind.name(),
+                    wanted.join(" or a ")
+                )));
             }
-            let len = usize::try_from(metadata.len()).map_err(|error| refuse(error.to_string()))?;
-            return Self::map(
-                file,
-                len,
-                tables_at,
-                n_table_words,
-                data_offset,
-                name,
-                path,
-                options.read_only,
-                kind,
-                nonce,
-            );
+            let published = Self::map(file, places, name, path, options.read_only)?;
+            kill_point!("shared.attach.mapped");
+            return Ok(published);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is a field")]
-    fn map(
-        file: LockedFile,
-        len: usize,
-        tables_at: usize,
-        n_table_words: usize,
-        data_offset: usize,
-        name: &Name,
-        path: PathBuf,
-        read_only: bool,
-        kind: Kind,
-        nonce: u64,
-    ) -> Result<Self> {
+    fn map(file: LockedFile, places: Places, name: &Name, path: PathBuf, read_only: bool) -> Result<Self> {
+        let len = places.page_at + PAGE_BYTES;
         let map = if read_only { Mapping::read_only } else { Mapping::read_write };
         let mapping = map(file.file(), len).map_err(|error| map_refused(&name.to_string(), len, error))?;
         let mapping = Arc::new(mapping);
-        let page_at = len - PAGE_BYTES;
+        let (at, n_words) = (places.tables_at, places.n_table_words());
         let (page, tables) = if read_only {
-            (Placed::to_load(&mapping, page_at, 1), Placed::to_load(&mapping, tables_at, n_table_words))
+            (Placed::to_load(&mapping, places.page_at, 1), Placed::to_load(&mapping, at, n_words))
         } else {
-            (Placed::new(&mapping, page_at, 1), Placed::new(&mapping, tables_at, n_table_words))
+            (Placed::new(&mapping, places.page_at, 1), Placed::new(&mapping, at, n_words))
         };
         let (name, seat) = (name.clone(), Mutex::new(None));
-        Ok(Self { file, mapping, page, tables, kind, nonce, data_offset, name, path, read_only, seat })
+        Ok(Self { file, mapping, page, tables, places, name, path, read_only, seat })
     }
 
     /// The control page. For loads only if this handle is [read-only](Self::is_read_only).
@@ -352,23 +321,23 @@ impl Published {
 
     /// Where the data begin in the file: behind the header.
     pub(crate) fn data_offset(&self) -> usize {
-        self.data_offset
+        self.places.data_at
     }
 
     /// Bytes of header, data and what fills their last page.
     pub(crate) fn tables_offset(&self) -> usize {
-        self.page().tables_offset.load(Ordering::Relaxed) as usize
+        self.places.tables_at
     }
 
     /// The header's bytes.
     pub(crate) fn header(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.data_offset];
+        let mut bytes = vec![0; self.places.data_at];
         self.mapping.read_bytes(0, &mut bytes);
         bytes
     }
 
     pub(crate) fn kind(&self) -> Kind {
-        self.kind
+        self.places.kind
     }
 
     pub(crate) fn name(&self) -> &Name {
@@ -381,7 +350,7 @@ impl Published {
 
     /// A random number that no other file has.
     pub(crate) fn nonce(&self) -> u64 {
-        self.nonce
+        self.places.nonce
     }
 
     /// Length of the file in bytes.
@@ -398,7 +367,7 @@ impl Published {
     pub(crate) fn is_current(&self) -> bool {
         // Without the hint nobody has begun to take the name away; `rm` leaves none, but leaves the structure usable, too.
         self.page().stale.load(Ordering::SeqCst) == 0
-            || self.file.file().metadata().is_ok_and(|metadata| metadata.nlink() > 0)
+            || leads_to(&self.path, self.file.file()).unwrap_or(false)
     }
 
     /// Takes a role, unless another handle has it. Threads that share this handle must keep each other out themselves.
@@ -424,7 +393,7 @@ impl Published {
     }
 
     /// This handle's seat, taken when first asked for. `settle` runs when a seat is taken, before it is used: what a dead holder of the
-    /// same number left is cleared there.
+    /// same number left is cleared there. It must not ask whether a seat's holder lives.
     ///
     /// # Errors
     ///
@@ -453,6 +422,26 @@ impl Published {
         own == Some(seat) || self.is_taken(Role::Seat(seat))
     }
 
+    /// Runs `settle` if the holder of a seat is dead. Nobody can take the seat meanwhile, so what has its number is the dead one's. Whether
+    /// it ran.
+    pub(crate) fn settle_if_dead(&self, seat: u16, settle: impl FnOnce()) -> bool {
+        // The lock is this handle's, for whatever it was taken: a seat that another thread takes just now must not go with it.
+        let own = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = *own != Some(seat) && (1..=LAST_SEAT).contains(&seat);
+        if !is_other || !matches!(self.try_take(Role::Seat(seat)), Ok(true)) {
+            return false;
+        }
+        kill_point!("shared.seat.dead");
+        settle();
+        self.give_back(Role::Seat(seat));
+        true
+    }
+
+    /// Whether this process is a forked child of the one that has this handle: nothing is mapped here.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.file.is_forked()
+    }
+
     /// Takes the name away. Those who use the file go on.
     ///
     /// # Errors
@@ -461,7 +450,10 @@ impl Published {
     pub(crate) fn remove_name(&self) -> Result<()> {
         let failed = |error| self.failed("remove", error);
         match Named::hold(&self.path, Instant::now()).map_err(failed)? {
-            Some(named) if named.nonce() == self.nonce => named.unlink().map_err(failed),
+            // Held, it stays whose it is.
+            Some(named) if leads_to(&self.path, self.file.file()).map_err(failed)? => {
+                named.unlink().map_err(failed)
+            }
             _ => Ok(()),
         }
     }
@@ -485,192 +477,46 @@ impl Drop for Published {
         if self.file.is_forked() || self.page().is_kept() {
             return;
         }
-        // Nobody else is looked for under a lock that others could take for use: this handle's own is made exclusive, or not.
-        if !self.read_only {
-            if self.file.try_take(Role::Attached.byte()).unwrap_or(false) {
-                kill_point!("shared.drop.alone");
-                let _ = self.remove_name();
-            }
-        } else {
-            // Must not be in its own way.
-            self.file.give_back(Role::Attached.byte());
+        // First away, then a look for others: of several who leave at the same time, the last to let go finds nobody. Would they look
+        // first, each could find another who is about to go.
+        self.file.give_back(Role::Attached.byte());
+        kill_point!("shared.drop.away");
+        // Who has the lock now will look after himself, or is removing the file. And what has another file's name, or none, is not removed.
+        if !self.is_taken(Role::Attached) && leads_to(&self.path, self.file.file()).unwrap_or(false) {
             let _ = remove_if_dead(&self.path, false);
         }
     }
 }
 
-/// A file under its name, whose name nobody else takes away meanwhile.
-pub(super) struct Named {
-    file: LockedFile,
-    page: Placed<Page>,
-    path: PathBuf,
-}
-
-impl Named {
-    /// Opens what has the name, and holds the name; `None` if nothing has it.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::TimedOut`] if somebody else holds it for too long, and others if it is no structure of this user's.
-    pub(super) fn hold(path: &Path, start: Instant) -> io::Result<Option<Self>> {
-        loop {
-            let file = match open(path, true) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            let metadata = file.metadata()?;
-            check_owner(&metadata, None).map_err(foreign)?;
-            check(&file, metadata.len()).map_err(foreign)?;
-            let file = LockedFile::new(file);
-            if !file.try_take(Role::Name.byte())? {
-                wait_a_moment(start)?;
-                continue;
-            }
-            // The name was this file's when it was opened, and now only the holder of its lock can change that.
-            if file.file().metadata()?.nlink() == 0 {
-                continue;
-            }
-            let len = usize::try_from(metadata.len()).map_err(|_| io::ErrorKind::InvalidData)?;
-            let mapping = Arc::new(Mapping::read_write(file.file(), len)?);
-            let page = Placed::new(&mapping, len - PAGE_BYTES, 1);
-            return Ok(Some(Self { file, page, path: path.to_owned() }));
+/// A new file without a name, or with a temporary one, which this process is attached to.
+fn new_file(directory: &Path) -> io::Result<(LockedFile, Unpublished)> {
+    loop {
+        let temporary = waiting_file_name(host::random_u64()?);
+        let (file, unpublished) = make_file(directory, &temporary)?;
+        let file = LockedFile::new(file);
+        let is_ours = file.try_share(Role::Attached.byte())?;
+        kill_point!("shared.create.locked");
+        // Where the file system asks for a name, a reaper may have seen the file before it was locked.
+        if is_ours && (!unpublished.has_name() || file.file().metadata()?.nlink() > 0) {
+            return Ok((file, unpublished));
         }
     }
-
-    pub(super) fn page(&self) -> &Page {
-        &self.page[0]
-    }
-
-    fn nonce(&self) -> u64 {
-        self.page().nonce.load(Ordering::Relaxed)
-    }
-
-    /// Whether nobody uses it, and nobody begins to as long as this is held.
-    pub(super) fn is_dead(&self) -> io::Result<bool> {
-        self.file.try_take(Role::Attached.byte())
-    }
-
-    /// Takes the name away, and tells those who use the file.
-    pub(super) fn unlink(self) -> io::Result<()> {
-        self.page().stale.store(1, Ordering::SeqCst);
-        kill_point!("shared.remove.told");
-        fs::remove_file(&self.path)?;
-        kill_point!("shared.remove.unlinked");
-        self.page().ring();
-        Ok(())
-    }
 }
 
-/// The name of a file that is to take another's place; goes with it, unless that was done.
-struct Waiting(PathBuf);
-
-impl Waiting {
-    fn publish(unpublished: Unpublished, file: &File, path: PathBuf) -> io::Result<Self> {
-        unpublished.publish(file, &path)?;
-        Ok(Self(path))
+fn make_file(directory: &Path, temporary: &str) -> io::Result<(File, Unpublished)> {
+    #[cfg(test)]
+    if let Some(n) = super::tests::FOUND_BY_A_REAPER.get() {
+        let made = shm::create_named(directory, temporary);
+        (0..n.min(1)).for_each(|_| super::named::remove_waiting(&directory.join(temporary)));
+        super::tests::FOUND_BY_A_REAPER.set(Some(n.saturating_sub(1)));
+        return made;
     }
+    shm::create(directory, temporary)
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// Removes a file that nobody uses; one that is to be kept only if `kept` says so. Whether it is gone.
-pub(super) fn remove_if_dead(path: &Path, kept: bool) -> io::Result<bool> {
-    let Some(named) = Named::hold(path, Instant::now())? else { return Ok(true) };
-    if (!kept && named.page().is_kept()) || !named.is_dead()? {
-        return Ok(false);
-    }
-    kill_point!("shared.reap.dead");
-    named.unlink()?;
-    Ok(true)
-}
-
-/// Opens a file, and nothing but a plain file, under its own name.
-pub(super) fn open(path: &Path, write: bool) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
-    OpenOptions::new().read(true).write(write).custom_flags(flags).open(path)
-}
-
-/// Whether a file is what its name says: of the right user, and written by nobody else.
-pub(super) fn check_owner(metadata: &fs::Metadata, owner: Option<u32>) -> Result<(), String> {
-    if !metadata.is_file() {
-        return Err("it is not a plain file".to_owned());
-    }
-    let owner = owner.unwrap_or_else(host::effective_uid);
-    if metadata.uid() != owner {
-        return Err(format!("it belongs to user {}, wanted {owner}", metadata.uid()));
-    }
-    if metadata.mode() & 0o022 != 0 {
-        return Err(format!("its mode is {:o}, and others may write it", metadata.mode() & 0o7777));
-    }
-    Ok(())
-}
-
-/// Looks at page and header; gives kind, nonce, place and number of the table's words, and where the data begin.
-pub(super) fn check(file: &File, len: u64) -> Result<(Kind, u64, usize, usize, usize), String> {
-    const WORDS: usize = 14;
-    const BYTES: u64 = PAGE_BYTES as u64;
-    if len < 2 * BYTES || !len.is_multiple_of(BYTES) {
-        return Err(format!("{len} bytes are no structure"));
-    }
-    let page_at = len - BYTES;
-    let mut bytes = [0; WORDS * 8];
-    file.read_exact_at(&mut bytes, page_at).map_err(|error| error.to_string())?;
-    let (words, _) = bytes.as_chunks::<8>();
-    let word = |i: usize| u64::from_ne_bytes(words[i]);
-    if word(0) != MAGIC {
-        return Err("it has no control page".to_owned());
-    }
-    if word(1) != LAYOUT {
-        return Err(format!("its layout is version {}, and this program knows version {LAYOUT}", word(1)));
-    }
-    let kind = Kind::from_code(word(3)).ok_or_else(|| format!("kind {} is not known", word(3)))?;
-    let tables_at = word(13);
-    if !tables_at.is_multiple_of(BYTES) || tables_at < BYTES || tables_at > page_at {
-        return Err(format!("tables at byte {tables_at} of {len}"));
-    }
-    let mut prefix = [0; 12];
-    file.read_exact_at(&mut prefix, 0).map_err(|error| error.to_string())?;
-    let data_offset =
-        header_len(&prefix).filter(|&end| end as u64 <= tables_at && end.is_multiple_of(PAGE_BYTES));
-    let data_offset = data_offset.ok_or("it has no header, or a damaged one")?;
-    let place = |at: u64| usize::try_from(at).map_err(|error| error.to_string());
-    Ok((kind, word(2), place(tables_at)?, place((page_at - tables_at) / 8)?, data_offset))
-}
-
-/// Where the data of a `.npy` file begin, by its first bytes.
-fn header_len(prefix: &[u8; 12]) -> Option<usize> {
-    let rest = prefix.strip_prefix(b"\x93NUMPY")?;
-    match rest[0] {
-        1 => Some(10 + usize::from(u16::from_le_bytes([rest[2], rest[3]]))),
-        2 | 3 => {
-            12_usize.checked_add(u32::from_le_bytes([rest[2], rest[3], rest[4], rest[5]]).try_into().ok()?)
-        }
-        _ => None,
-    }
-}
-
-pub(super) fn nanos_now() -> u64 {
+pub(crate) fn nanos_now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn wait_a_moment(start: Instant) -> io::Result<()> {
-    const PAUSE: Duration = Duration::from_micros(200);
-    if start.elapsed() > PATIENCE {
-        let message = "another process has been about to remove or replace it for seconds; is it stopped?";
-        return Err(io::Error::new(io::ErrorKind::TimedOut, message));
-    }
-    thread::sleep(PAUSE);
-    Ok(())
-}
-
-fn foreign(problem: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
 fn room<'a>(name: &'a dyn std::fmt::Display, need: usize, directory: &'a Path) -> Room<'a> {

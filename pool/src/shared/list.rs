@@ -5,10 +5,11 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::file::{Named, Role, check, open, remove_if_dead};
+use super::file::Role;
 use super::name::{Name, is_waiting_file_name};
+use super::named::{Fate, Named, open, remove_if_dead, remove_waiting};
 use super::options::Options;
-use super::page::Kind;
+use super::page::{Kind, read_places};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{PAGE_BYTES, SHARED_MEMORY};
 use crate::sys::host;
@@ -40,6 +41,15 @@ pub struct SharedInfo {
     pub owner: u32,
     /// Whether members of its group may read it.
     pub group_read: bool,
+    /// Whether it was published under a [server](crate::server), and is its server's to keep.
+    pub served: bool,
+}
+
+impl SharedInfo {
+    /// Whether its server, if there is one, decides about it: nobody needs to be attached to what a living server has.
+    fn is_served(&self) -> bool {
+        self.served || self.kind == Kind::Catalog
+    }
 }
 
 /// Lists the shared structures in `/dev/shm` that this user may read, by name.
@@ -104,7 +114,8 @@ pub fn remove_with(options: &Options, name: &str) -> Result<()> {
     }
 }
 
-/// Removes the structures of this user in `/dev/shm` that no process uses and that are not to be kept; with `kept` those too. Returns
+/// Removes the structures of this user in `/dev/shm` that no process uses and that are not to be kept; with `kept` those too, but not what a
+/// [server](crate::server) has, living or dead: [`server::reap`](crate::server::reap) removes that. Returns
 /// what it removed; with `dry_run` what it would remove.
 ///
 /// # Errors
@@ -131,16 +142,18 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
             continue;
         }
         let info = Name::of_file(file_name).and_then(|name| look(&path, &name));
-        let is_dead =
-            |info: &SharedInfo| !info.attached && (kept || !info.kept) && info.owner == host::effective_uid();
+        let is_dead = |info: &SharedInfo| {
+            !info.attached && (kept || !info.kept) && !info.is_served() && info.owner == host::effective_uid()
+        };
         let Some(info) = info.filter(is_dead) else { continue };
         if dry_run {
             reaped.push(info);
             continue;
         }
         match remove_if_dead(&path, kept) {
-            Ok(true) => reaped.push(info),
-            Ok(false) => {}
+            Ok(Fate::Removed) => reaped.push(info),
+            // Somebody has begun to use it, or was faster.
+            Ok(Fate::Stays | Fate::Absent) => {}
             Err(error) => failure = Some((path, error)),
         }
     }
@@ -148,6 +161,23 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
         None => Ok(reaped),
         Some((path, error)) => Err(Error::io(format_args!("cannot remove `{}`", path.display()), error)),
     }
+}
+
+/// What has names of two parts, of which this is the first.
+pub(crate) fn items_of(directory: &Path, server: &str) -> Result<Vec<SharedInfo>> {
+    let is_item = |name: &Name| name.first() == server && name.second().is_some();
+    let of_file =
+        |path: PathBuf| Name::of_file(path.file_name()?).filter(is_item).and_then(|name| look(&path, &name));
+    let mut found: Vec<SharedInfo> = files_in(directory)?.into_iter().filter_map(of_file).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// Removes the files that were to take another's place and whose makers are dead.
+pub(crate) fn reap_waiting(directory: &Path) -> Result<()> {
+    let is_waiting = |path: &&PathBuf| path.file_name().is_some_and(is_waiting_file_name);
+    files_in(directory)?.iter().filter(is_waiting).for_each(|path| remove_waiting(path));
+    Ok(())
 }
 
 /// Names in a directory, of the same server if the name is of one, for messages.
@@ -182,7 +212,7 @@ fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
     const VERSION: usize = 8;
     let file = open(path, false).ok()?;
     let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
-    let (kind, ..) = check(&file, metadata.len()).ok()?;
+    let kind = read_places(&file, metadata.len()).ok()?.kind;
     let mut words = [[0; 8]; 9];
     file.read_exact_at(words.as_flattened_mut(), metadata.len() - PAGE_BYTES as u64).ok()?;
     let word = |i: usize| u64::from_ne_bytes(words[i]);
@@ -199,17 +229,6 @@ fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
         creator: u32::try_from(word(CREATOR)).unwrap_or(0),
         owner: metadata.uid(),
         group_read: metadata.mode() & 0o040 != 0,
+        served: word(FLAGS) & 4 != 0,
     })
-}
-
-/// Removes a file that was to take another's place, if whoever made it is dead.
-fn remove_waiting(path: &Path) {
-    let Ok(file) = open(path, true) else { return };
-    if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.uid() == host::effective_uid()) {
-        let file = LockedFile::new(file);
-        // Its name is random and used once: nobody else can have it by now.
-        if file.try_take(Role::Attached.byte()).unwrap_or(false) {
-            let _ = fs::remove_file(path);
-        }
-    }
 }

@@ -1,8 +1,13 @@
 //! Where a structure lives, for how long, and who may read it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::name::Name;
+use crate::error::Result;
 use crate::segment::SHARED_MEMORY;
+use crate::sys::host;
 
 /// How shared structures are created and attached: where, for how long, and for whom.
 ///
@@ -29,6 +34,7 @@ pub struct Options {
     pub(super) group_read: bool,
     pub(super) read_only: bool,
     pub(super) owner: Option<u32>,
+    pub(super) terms: Option<Terms>,
 }
 
 impl Options {
@@ -40,13 +46,16 @@ impl Options {
             group_read: false,
             read_only: false,
             owner: None,
+            terms: None,
         }
     }
 
     /// Looks for the structure, or creates it, in this directory in place of `/dev/shm`. It should be on a `tmpfs`: elsewhere the system
-    /// writes its pages to a disk again and again.
+    /// writes its pages to a disk again and again. A relative path is one from where the process is now, wherever it goes.
     pub fn directory(mut self, directory: impl AsRef<Path>) -> Self {
-        self.directory = directory.as_ref().to_owned();
+        let directory = directory.as_ref();
+        // Without a place to start from, nothing will be found there either.
+        self.directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         self
     }
 
@@ -73,10 +82,68 @@ impl Options {
         self.owner = Some(uid);
         self
     }
+
+    /// Where a name leads to.
+    pub(crate) fn path_of(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.directory.join(name.parse::<Name>()?.file_name()))
+    }
+
+    /// The directory of the files.
+    pub(crate) fn directory_path(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The user to whom what is attached must belong.
+    pub(crate) fn wanted_owner(&self) -> u32 {
+        self.owner.unwrap_or_else(host::effective_uid)
+    }
+
+    /// Whether what is attached is only read.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Creates on a server's terms.
+    pub(crate) fn terms(mut self, terms: Terms) -> Self {
+        self.terms = Some(terms);
+        self
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// What a server asks of those who publish under its name.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    /// Who is asked.
+    pub(crate) gate: Arc<dyn Gate>,
+    /// Whether what has the name loses it to the new file.
+    pub(crate) replaces: bool,
+}
+
+/// Who decides whether a file gets its name.
+pub(crate) trait Gate: Send + Sync {
+    /// Refuses what could not be published now, before memory is taken for it.
+    fn foresee(&self, len_bytes: u64) -> Result<()>;
+
+    /// Runs `publish`, which gives the file its name, while nobody else publishes; or refuses.
+    fn pass(&self, len_bytes: u64, publish: &mut dyn FnMut() -> Result<()>) -> Result<()>;
+}
+
+impl PartialEq for Terms {
+    fn eq(&self, other: &Self) -> bool {
+        self.replaces == other.replaces && Arc::ptr_eq(&self.gate, &other.gate)
+    }
+}
+
+impl Eq for Terms {}
+
+impl fmt::Debug for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terms").field("replaces", &self.replaces).finish_non_exhaustive()
     }
 }

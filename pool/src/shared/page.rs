@@ -3,6 +3,9 @@
 //! `README.md` has the table. Everything on it is an atomic word of 64 bits in the machine's byte order, but for the bell, which is two of
 //! 32. Programs in other languages read it as numbers at fixed places.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 use crate::segment::PAGE_BYTES;
 use crate::sys::cells::declare_cells;
 use crate::sys::primitive::{AtomicU32, AtomicU64, Ordering};
@@ -39,15 +42,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Frame, Self::Matrix, Self::DoubleBuffer, Self::Mutex, Self::Event, Self::Catalog];
+    pub(crate) const ALL: &[Self] =
+        &[Self::Frame, Self::Matrix, Self::DoubleBuffer, Self::Mutex, Self::Event, Self::Catalog];
 
     pub(super) fn code(self) -> u64 {
         self as u64 + 1
     }
 
     pub(super) fn from_code(code: u64) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.code() == code)
+        Self::ALL.iter().copied().find(|kind| kind.code() == code)
     }
 
     /// What messages call it.
@@ -97,6 +100,7 @@ declare_cells!(Page: PAGE_BYTES);
 /// Bits of [`Page::flags`].
 const KEPT: u64 = 1;
 const GROUP_READ: u64 = 2;
+const SERVED: u64 = 4;
 
 impl Page {
     pub(crate) fn bell(&self) -> Bell<'_> {
@@ -108,12 +112,85 @@ impl Page {
         self.bell().ring(self.flags.load(Ordering::Relaxed) & GROUP_READ != 0);
     }
 
-    pub(super) fn set_flags(&self, kept: bool, group_read: bool) {
-        let bits = u64::from(kept) * KEPT + u64::from(group_read) * GROUP_READ;
+    pub(super) fn set_flags(&self, kept: bool, group_read: bool, served: bool) {
+        let bits = u64::from(kept) * KEPT + u64::from(group_read) * GROUP_READ + u64::from(served) * SERVED;
         self.flags.store(bits, Ordering::Relaxed);
+    }
+
+    /// Whether it was published on a server's terms.
+    pub(crate) fn is_served(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & SERVED != 0
     }
 
     pub(super) fn is_kept(&self) -> bool {
         self.flags.load(Ordering::Relaxed) & KEPT != 0
+    }
+}
+
+/// What header and page say of where things are, checked against the length of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Places {
+    pub(crate) kind: Kind,
+    pub(crate) nonce: u64,
+    /// Where the data begin.
+    pub(crate) data_at: usize,
+    /// Where the tables begin.
+    pub(crate) tables_at: usize,
+    /// Where the page begins.
+    pub(crate) page_at: usize,
+}
+
+impl Places {
+    /// Words between tables and page.
+    pub(crate) fn n_table_words(&self) -> usize {
+        (self.page_at - self.tables_at) / 8
+    }
+}
+
+/// Looks at page and header of a file of `len` bytes, which may be anything.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(crate) fn read_places(file: &File, len: u64) -> Result<Places, String> {
+    const WORDS: usize = 14;
+    const BYTES: u64 = PAGE_BYTES as u64;
+    if len < 2 * BYTES || !len.is_multiple_of(BYTES) {
+        return Err(format!("{len} bytes are no structure"));
+    }
+    let page_at = len - BYTES;
+    let mut bytes = [0; WORDS * 8];
+    file.read_exact_at(&mut bytes, page_at).map_err(|error| error.to_string())?;
+    let (words, _) = bytes.as_chunks::<8>();
+    let word = |i: usize| u64::from_ne_bytes(words[i]);
+    if word(0) != MAGIC {
+        return Err("it has no control page".to_owned());
+    }
+    if word(1) != LAYOUT {
+        return Err(format!("its layout is version {}, and this program knows version {LAYOUT}", word(1)));
+    }
+    let kind = Kind::from_code(word(3)).ok_or_else(|| format!("kind {} is not known", word(3)))?;
+    let tables_at = word(13);
+    if !tables_at.is_multiple_of(BYTES) || tables_at < BYTES || tables_at > page_at {
+        return Err(format!("tables at byte {tables_at} of {len}"));
+    }
+    let mut prefix = [0; 12];
+    file.read_exact_at(&mut prefix, 0).map_err(|error| error.to_string())?;
+    let data_at =
+        header_len(&prefix).filter(|&end| end as u64 <= tables_at && end.is_multiple_of(PAGE_BYTES));
+    let data_at = data_at.ok_or("it has no header, or a damaged one")?;
+    let place = |at: u64| usize::try_from(at).map_err(|error| error.to_string());
+    Ok(Places { kind, nonce: word(2), data_at, tables_at: place(tables_at)?, page_at: place(page_at)? })
+}
+
+/// Where the data of a `.npy` file begin, by its first bytes.
+fn header_len(prefix: &[u8; 12]) -> Option<usize> {
+    let rest = prefix.strip_prefix(b"\x93NUMPY")?;
+    match rest[0] {
+        1 => Some(10 + usize::from(u16::from_le_bytes([rest[2], rest[3]]))),
+        2 | 3 => {
+            12_usize.checked_add(u32::from_le_bytes([rest[2], rest[3], rest[4], rest[5]]).try_into().ok()?)
+        }
+        _ => None,
     }
 }

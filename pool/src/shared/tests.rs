@@ -1,7 +1,11 @@
+use std::cell::Cell;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::mem::ManuallyDrop;
 use std::path::Path;
+use std::sync::Barrier;
+use std::sync::atomic::AtomicBool;
+use std::thread;
 
 use super::file::{Plan, Published, Role};
 use super::name::Name;
@@ -12,6 +16,12 @@ use crate::segment::{DType, PAGE_BYTES, write_header};
 use crate::sys::fork;
 use crate::sys::primitive::Ordering;
 use crate::testing::{actor, role, run, scratch_directory};
+
+thread_local! {
+    /// Has this thread find a file system that knows no files without names; and a reaper that finds so many of its files before they
+    /// are locked.
+    pub(super) static FOUND_BY_A_REAPER: Cell<Option<u32>> = const { Cell::new(None) };
+}
 
 fn plan(n: usize) -> Plan {
     Plan {
@@ -33,6 +43,10 @@ fn create(options: &Options, text: &str) -> Result<Published> {
         published.mapping().write_bytes(published.data_offset(), &1.5_f64.to_ne_bytes());
         Ok(())
     })
+}
+
+fn create_over(options: &Options, text: &str) -> Published {
+    Published::create_over(options, &name(text), &plan(7), |_| Ok(())).unwrap()
 }
 
 fn attach(options: &Options, text: &str) -> Result<Published> {
@@ -73,7 +87,8 @@ fn a_name_is_taken_by_the_living_and_free_after_the_dead() {
     // As a process leaves it that is killed.
     std::mem::forget(living);
     fs::write(directory.join("ndpool.b"), "not ours").unwrap();
-    assert!(create(&options, "b").is_err());
+    let error = create(&options, "b").unwrap_err();
+    assert!(error.kind() == ErrorKind::Segment && error.to_string().contains("no structure"), "{error}");
     assert!(attach(&options, "b").unwrap_err().to_string().contains("no structure"));
     fs::remove_dir_all(directory).unwrap();
 }
@@ -164,6 +179,9 @@ fn a_forked_child_neither_holds_nor_removes_anything() {
     let path = a.path().to_owned();
     let held = ManuallyDrop::new(a);
     let child = fork::fork_for_test(|| {
+        // It may get the number of a descriptor that is closed here.
+        let _other = File::create(directory.join("other")).unwrap();
+        assert!(held.try_take(Role::Writer).is_err() && held.is_taken(Role::Server));
         drop(ManuallyDrop::into_inner(held));
         assert!(path.exists());
     });
@@ -201,4 +219,97 @@ fn damaged_files_are_refused() {
     refuse("no structure", &|bytes| bytes.truncate(5 * PAGE_BYTES / 2));
     drop(a);
     fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn of_two_who_leave_together_one_removes_the_file() {
+    let directory = scratch_directory("shared-together");
+    let options = Options::new().directory(&directory);
+    let barrier = Barrier::new(2);
+    for round in 0..300 {
+        let first = create(&options, "a").unwrap();
+        let second = attach(&options.clone().read_only(round % 3 == 0), "a").unwrap();
+        thread::scope(|scope| {
+            for handle in [first, second] {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    drop(handle);
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "round {round}");
+    }
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
+fn a_second_name_and_a_copy_are_not_taken_for_the_file() {
+    let directory = scratch_directory("shared-second");
+    let options = Options::new().directory(&directory);
+    let old = create(&options, "a").unwrap();
+    // What somebody else may do, and what a file system does that publishes by links.
+    fs::hard_link(old.path(), directory.join("backup")).unwrap();
+    let new = create_over(&options, "a");
+    assert!(!old.is_current(), "it has a name, but not this one");
+    old.remove_name().unwrap();
+    assert!(new.is_current());
+    drop((old, new));
+    assert!(!directory.join("ndpool.a").exists());
+
+    let first = create(&options, "b").unwrap();
+    fs::copy(first.path(), directory.join("copy")).unwrap();
+    fs::rename(directory.join("copy"), first.path()).unwrap();
+    first.remove_name().unwrap();
+    drop(first);
+    assert!(directory.join("ndpool.b").exists(), "the name is the copy's, which somebody may use");
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn who_must_name_a_file_at_once_is_in_nobodys_way() {
+    let directory = scratch_directory("shared-named");
+    let options = Options::new().directory(&directory);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                reap_in(&directory, true, false).unwrap();
+            }
+        });
+        for round in 0..100 {
+            FOUND_BY_A_REAPER.set(Some(round % 3));
+            let made = create(&options, "a").and_then(|first| Ok((first, attach(&options, "a")?)));
+            let swapped = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(()));
+            if made.is_err() || swapped.is_err() {
+                is_over.store(true, Ordering::Relaxed);
+                panic!("round {round}: {made:?} {swapped:?}");
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
+fn what_the_dead_left_at_a_seat_is_cleared_by_who_keeps_the_seat_free() {
+    let directory = scratch_directory("shared-settle");
+    let options = Options::new().directory(&directory);
+    let (a, b) = (create(&options, "a").unwrap(), attach(&options, "a").unwrap());
+    assert_eq!((a.seat(|_| ()).unwrap(), b.seat(|_| ()).unwrap()), (1, 2));
+    assert!(!a.settle_if_dead(1, || unreachable!()) && !a.settle_if_dead(2, || unreachable!()));
+    drop(b);
+    let c = attach(&options, "a").unwrap();
+    let mut seat = 0;
+    assert!(a.settle_if_dead(2, || seat = c.seat(|_| ()).unwrap()));
+    assert_eq!(seat, 3, "2 is not free before it is settled");
+    assert_eq!(attach(&options, "a").unwrap().seat(|_| ()).unwrap(), 2);
+    drop((a, c));
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
+fn a_relative_directory_is_where_it_was() {
+    assert!(Options::new().directory("here").directory.is_absolute());
 }

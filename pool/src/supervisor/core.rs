@@ -6,13 +6,13 @@ use super::handshake::Abilities;
 use super::monitor::Monitor;
 use super::oom::Kills;
 use super::postmortem::DeathLog;
-use super::signals::wait_if_program_ends;
 use super::spawn::{Stderr, with_limits_hint};
 use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, WorkerExit};
 use crate::inject::Faults;
 use crate::job::board::Board;
 use crate::segment::{Run, Segment};
+use crate::signals::{EndsWithProgram, wait_if_program_ends};
 use crate::sys::process::{ProcessHandle, Wakeup};
 use crate::sys::{fork, kill_point};
 use nix::sys::signal::Signal;
@@ -384,5 +384,15 @@ impl Core {
         self.finish_all();
         kill_point!("shutdown.done");
         wait_if_program_ends();
+    }
+}
+
+impl EndsWithProgram for Core {
+    fn end_with_program(self: Arc<Self>) {
+        kill_point!("signal.noted");
+        self.shut_down();
+        kill_point!("signal.shut_down");
+        self.run.remove_all();
+        kill_point!("signal.removed");
     }
 }

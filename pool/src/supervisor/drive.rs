@@ -3,7 +3,7 @@
 
 use super::core::Core;
 use super::record::{JobRecord, Phase};
-use super::signals::wait_if_program_ends;
+use crate::signals::wait_if_program_ends;
 use crate::sys::kill_point;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -31,8 +31,6 @@ mod outcome;
 mod postmortem;
 /// What there is to know of a job.
 mod record;
-/// Signals sent to the program.
-mod signals;
 /// The pure parts of all this in a world of chance.
 #[cfg(test)]
 mod simulation;
@@ -55,6 +53,5 @@ pub(crate) use handshake::duplicate_task;
 pub(crate) use outcome::decode_failure;
 pub(crate) use outcome::failure_error;
 pub(crate) use record::JobRecord;
-pub(crate) use signals::{wait_if_program_ends, watch_signals};
 pub use spawn::Stderr;
 pub(crate) use table::OwnedArena;

@@ -66,18 +66,28 @@ impl LockedFile {
 
     /// Whether another open file has a lock on the byte, shared or not.
     pub(crate) fn is_taken(&self, byte: u64) -> io::Result<bool> {
+        self.check_owner()?;
         let mut lock = Self::range(libc::F_WRLCK, byte)?;
         fcntl(&*self.file, FcntlArg::F_OFD_GETLK(&mut lock))?;
         Ok(i32::from(lock.l_type) != libc::F_UNLCK)
     }
 
     fn set(&self, kind: libc::c_int, byte: u64) -> io::Result<bool> {
+        self.check_owner()?;
         let lock = Self::range(kind, byte)?;
         match fcntl(&*self.file, FcntlArg::F_OFD_SETLK(&lock)) {
             Ok(_) => Ok(true),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// In a forked child the descriptor is closed, and its number may be another file's.
+    fn check_owner(&self) -> io::Result<()> {
+        if self.is_forked() {
+            return Err(io::Error::other("a forked child has none of its parent's locks"));
+        }
+        Ok(())
     }
 
     fn range(kind: libc::c_int, byte: u64) -> io::Result<libc::flock> {

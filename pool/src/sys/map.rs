@@ -1,5 +1,7 @@
 //! Shared mappings of files.
 //!
+//! Or of none: memory of this process alone, for copies.
+//!
 //! A [`Mapping`] hands out raw pointers, atomics and copies, never a reference to plain bytes: another process may write them
 //! at any moment. It is not inherited by a child made by `fork` (`MADV_DONTFORK`), since such a child would go on writing
 //! after its parent, a worker, was declared dead and its blocks were given to others.
@@ -7,7 +9,7 @@
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -21,6 +23,9 @@ use super::{fork, host};
 
 /// Bytes that are copied between two requests for what comes next.
 const PIECE_BYTES: usize = 1024;
+
+/// Bytes of a large page, and of a piece that is populated just before it is written, so that its zeros are still in a cache then.
+const LARGE_PAGE_BYTES: usize = 2 << 20;
 
 /// A shared mapping of the first bytes of a file; unmapped when dropped.
 #[derive(Debug)]
@@ -57,6 +62,11 @@ impl Mapping {
         Self::new(MmapOptions::new().len(len).map_raw(file)?, true)
     }
 
+    /// Maps `len` bytes of `file` from `offset` on, a multiple of the page size, for reading and writing.
+    pub(crate) fn read_write_at(file: &File, offset: u64, len: usize) -> io::Result<Self> {
+        Self::new(MmapOptions::new().offset(offset).len(len).map_raw(file)?, true)
+    }
+
     /// As [`read_write`](Self::read_write), with a page behind the last that nobody may touch: without it the next mapping, which
     /// may be anything, could begin there.
     pub(crate) fn read_write_before_guard(file: &File, len: usize) -> io::Result<Self> {
@@ -83,6 +93,19 @@ impl Mapping {
         // system chooses another place.
         let start = unsafe { mmap(wanted, length, access, flags, file, 0) }?;
         Self::with_memory(Memory::Apart { start, len }, len, true)
+    }
+
+    /// Memory of this process alone, all zero, in large pages where the system has them: for copies of what is shared.
+    ///
+    /// A child made by `fork` has it too, as it has all memory that is not shared.
+    pub(crate) fn anonymous(len: usize) -> io::Result<Self> {
+        let memory = MmapOptions::new().len(len).no_reserve_swap().map_anon()?;
+        if len >= LARGE_PAGE_BYTES {
+            // A kernel without them goes on with small ones.
+            let _ = memory.advise(Advice::HugePage);
+        }
+        let memory = Memory::Near(ManuallyDrop::new(MmapRaw::from(memory)));
+        Ok(Self { memory, len, writable: true, owner: fork::owner_pid() })
     }
 
     fn new(raw: MmapRaw, writable: bool) -> io::Result<Self> {
@@ -192,6 +215,47 @@ impl Mapping {
         unsafe { stream::copy(bytes.as_ptr(), target, bytes.len()) };
     }
 
+    /// Copies bytes out to memory that holds nothing yet; many of them past the cache: see [`stream`].
+    ///
+    /// As for [`read_bytes`](Self::read_bytes), bytes that another process writes meanwhile may be old or new.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the mapping.
+    pub(crate) fn read_to(&self, offset: usize, target: &mut [MaybeUninit<u8>]) {
+        self.check(offset, target.len());
+        let (source, len) = (self.as_ptr().wrapping_add(offset), target.len());
+        let target = target.as_mut_ptr().cast();
+        // SAFETY: the source lies within the mapping, by the check; private and shared memory do not overlap.
+        unsafe { copy_or_stream(source, target, len) };
+    }
+
+    /// Copies bytes in; many of them past the cache.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the mapping, or if the mapping is read-only.
+    pub(crate) fn write_from(&self, offset: usize, bytes: &[u8]) {
+        self.check(offset, bytes.len());
+        let target = self.as_mut_ptr().wrapping_add(offset);
+        // SAFETY: the target lies within the mapping, by the check; private and shared memory do not overlap.
+        unsafe { copy_or_stream(bytes.as_ptr(), target, bytes.len()) };
+    }
+
+    /// Copies bytes from one place to another; many of them past the cache.
+    ///
+    /// # Panics
+    ///
+    /// If either range reaches beyond the mapping, they overlap, or the mapping is read-only.
+    pub(crate) fn copy_within(&self, from: usize, to: usize, len: usize) {
+        self.check(from, len);
+        self.check(to, len);
+        assert!(from.abs_diff(to) >= len, "{len} bytes from {from} to {to} overlap");
+        let (source, target) = (self.as_ptr().wrapping_add(from), self.as_mut_ptr().wrapping_add(to));
+        // SAFETY: both ranges lie within the mapping and do not overlap, by the checks.
+        unsafe { copy_or_stream(source, target, len) };
+    }
+
     /// Has the kernel map the pages of a range that have memory, many at a time, so that writing them costs no fault each.
     ///
     /// A read maps the neighbours of the page that is read too, and for writing if the mapping is; a write maps one page.
@@ -217,6 +281,49 @@ impl Mapping {
         let target = self.as_mut_ptr().wrapping_add(offset);
         // SAFETY: both ranges lie within their mappings, by the checks, and mappings of different memory do not overlap.
         unsafe { ptr::copy_nonoverlapping(source, target, len) };
+    }
+
+    /// As [`copy_from`](Self::copy_from); many bytes past the cache.
+    ///
+    /// # Panics
+    ///
+    /// As [`copy_from`](Self::copy_from) does.
+    pub(crate) fn copy_many_from(&self, offset: usize, from: &Self, from_offset: usize, len: usize) {
+        self.check(offset, len);
+        from.check(from_offset, len);
+        let source = from.as_ptr().wrapping_add(from_offset);
+        let target = self.as_mut_ptr().wrapping_add(offset);
+        // SAFETY: both ranges lie within their mappings, by the checks, and mappings of different memory do not overlap.
+        unsafe { copy_or_stream(source, target, len) };
+    }
+
+    /// As [`copy_from`](Self::copy_from), into memory that nobody has written yet: has the kernel provide it piece by piece, which takes
+    /// half the time of as many faults.
+    ///
+    /// # Panics
+    ///
+    /// As [`copy_from`](Self::copy_from) does.
+    pub(crate) fn copy_from_into_fresh(&self, offset: usize, from: &Self, from_offset: usize, len: usize) {
+        self.check(offset, len);
+        from.check(from_offset, len);
+        let mut done = 0;
+        while done < len {
+            // Up to the next large page of the target, so that each is populated once.
+            let address = self.as_ptr().addr() + offset + done;
+            let piece = (LARGE_PAGE_BYTES - address % LARGE_PAGE_BYTES).min(len - done);
+            self.populate_to_write(offset + done..offset + done + piece);
+            self.copy_from(offset + done, from, from_offset + done, piece);
+            done += piece;
+        }
+    }
+
+    /// Has the kernel provide the pages of a range, so that writing them costs no fault each.
+    fn populate_to_write(&self, range: Range<usize>) {
+        let first = range.start / page_size() * page_size();
+        let start = self.as_mut_ptr().wrapping_add(first).cast();
+        // SAFETY: the pages from `start` on lie within the mapping, as callers check; the advice changes no byte of them. A kernel that
+        // does not know it, before 5.14, or has no memory now, leaves them to be faulted in.
+        let _ = unsafe { libc::madvise(start, range.end - first, libc::MADV_POPULATE_WRITE) };
     }
 
     /// As [`copy_from`](Self::copy_from), asking meanwhile for the bytes of `soon`, from the first on as many as it says, which
@@ -293,6 +400,21 @@ impl Drop for Mapping {
     }
 }
 
+/// Copies bytes, past the cache if they are many.
+///
+/// # Safety
+///
+/// As for [`ptr::copy_nonoverlapping`].
+unsafe fn copy_or_stream(source: *const u8, target: *mut u8, len: usize) {
+    if len < stream::STREAM_FROM_BYTES {
+        // SAFETY: the caller's promise.
+        unsafe { ptr::copy_nonoverlapping(source, target, len) };
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { stream::copy(source, target, len) };
+    }
+}
+
 /// Size of a page in bytes.
 pub(crate) fn page_size() -> usize {
     use nix::unistd::{SysconfVar, sysconf};
@@ -353,6 +475,25 @@ mod tests {
             assert_eq!(line.split(' ').nth(1), Some("---s"), "{line}");
             mapping.write_bytes(len - 1, &[1]);
         }
+    }
+
+    #[test]
+    fn anonymous_memory_takes_copies() {
+        let len = 2 * LARGE_PAGE_BYTES + 5000;
+        let from = Mapping::read_write(&file(len as u64), len).unwrap();
+        for at in (0..len).step_by(997) {
+            from.write_bytes(at, &[(at % 251) as u8]);
+        }
+        let copy = Mapping::anonymous(len).unwrap();
+        copy.copy_from_into_fresh(3, &from, 0, len - 3);
+        let bytes = |mapping: &Mapping, at| {
+            let mut bytes = vec![0; len - 3];
+            mapping.read_bytes(at, &mut bytes);
+            bytes
+        };
+        assert!(bytes(&copy, 3) == bytes(&from, 0));
+        copy.copy_from_into_fresh(0, &from, 3, len - 3);
+        assert!(bytes(&copy, 0) == bytes(&from, 3));
     }
 
     #[test]

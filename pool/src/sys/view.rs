@@ -100,3 +100,29 @@ pub(crate) fn bytes_of<T: Plain>(items: &[T]) -> &[u8] {
     // SAFETY: plain data has no padding, so all its bytes are initialised; bytes need no alignment; the borrow is kept.
     unsafe { slice::from_raw_parts(items.as_ptr().cast(), size_of_val(items)) }
 }
+
+/// The bytes of a slice of what need not be initialised.
+pub(crate) fn uninit_bytes<T: Plain>(items: &mut [MaybeUninit<T>]) -> &mut [MaybeUninit<u8>] {
+    // SAFETY: the same memory, and bytes need no alignment; whatever is written there is a `MaybeUninit<T>` again; the borrow is kept.
+    unsafe { slice::from_raw_parts_mut(items.as_mut_ptr().cast(), size_of_val(items)) }
+}
+
+/// The bytes of a slice that was filled, though perhaps with no values.
+///
+/// # Safety
+///
+/// All bytes are initialised.
+pub(crate) unsafe fn init_bytes<T: Plain>(items: &[MaybeUninit<T>]) -> &[u8] {
+    // SAFETY: initialised, by the caller's promise; bytes need no alignment; the borrow is kept.
+    unsafe { slice::from_raw_parts(items.as_ptr().cast(), size_of_val(items)) }
+}
+
+/// A slice as memory to be filled anew.
+///
+/// # Safety
+///
+/// Only values of the type are written there.
+pub(crate) unsafe fn as_uninit<T: Plain>(items: &mut [T]) -> &mut [MaybeUninit<T>] {
+    // SAFETY: `MaybeUninit<T>` has the layout of `T`; that the elements stay values is the caller's promise; the borrow is kept.
+    unsafe { slice::from_raw_parts_mut(items.as_mut_ptr().cast(), items.len()) }
+}

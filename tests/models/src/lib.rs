@@ -20,6 +20,8 @@ mod world;
 /// Every state that actors with steps and deaths can reach.
 pub mod explore;
 
+/// Wake-ups between processes that come and go.
+pub mod bell;
 /// Claiming and committing.
 pub mod claim;
 /// Time limits against commits.
@@ -32,6 +34,8 @@ pub mod directories;
 pub mod event;
 /// Leases of jobs on rows.
 pub mod lease;
+/// The life of a published file.
+pub mod lifetimes;
 /// A lock whose owners die.
 pub mod lock;
 /// The run's lease, and what a dead run left.

@@ -54,6 +54,8 @@ macro_rules! for_every_type {
     };
 }
 
+pub(crate) use {for_every_type, with_every_type};
+
 mod array;
 mod op;
 mod run;

@@ -1,0 +1,393 @@
+//! The catalog: the one file that a server has for itself. It says that the server lives, what it allows, and who may change what.
+//!
+//! Which items there are is not written in it: the directory says so, and cannot be wrong. What the catalog adds is a lock, under which
+//! names are given and taken, so that limits hold and nothing is published behind the back of a server that ends; the kernel drops
+//! it with the process that holds it, and the next holder finds the directory whole, whatever step the last one had come to.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::error::ServerError;
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::{DType, PAGE_BYTES, write_header};
+use crate::shared::{
+    Gate, Kind, Name, Options, Plan, Published, Role, SharedInfo, items_of, nanos_now, remove_with,
+};
+use crate::signals::wait_if_program_ends;
+use crate::sys::kill_point;
+use crate::sys::primitive::{AtomicU64, Ordering};
+
+/// How long one may wait for another process that gives or takes a name. It takes a moment, unless it is stopped.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The catalog's own words on its page.
+#[derive(Debug, Clone, Copy)]
+enum Word {
+    MaxBytes,
+    MaxItems,
+    AfterKill,
+    GroupRead,
+    Pid,
+    Started,
+    /// How many servers have had this catalog.
+    Servers,
+    /// Goes up with each creation, swap and removal. It starts at the time, so that the next catalog does not count from the same.
+    Changes,
+}
+
+/// What becomes of the items of a server that was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum AfterKill {
+    /// The next server of that name takes them over; until then they stay.
+    #[default]
+    Recover,
+    /// The next server of that name removes them, or [`reap`](super::reap) does.
+    Remove,
+}
+
+/// What a server is to be like; it stays in the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Terms {
+    pub(super) max_bytes: u64,
+    pub(super) max_items: u64,
+    pub(super) after_kill: AfterKill,
+    pub(super) group_read: bool,
+}
+
+/// What a server holds, and may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Bytes of all files, headers and control pages among them.
+    pub used_bytes: u64,
+    /// The most that there may be; `u64::MAX` without a limit.
+    pub max_bytes: u64,
+    /// Number of items.
+    pub n_items: u64,
+    /// The most that there may be; `u64::MAX` without a limit.
+    pub max_items: u64,
+}
+
+/// One process's handle of a catalog.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    published: Published,
+    server: String,
+    /// Where, and whose.
+    options: Options,
+    directory: PathBuf,
+    /// Keeps the threads apart that share the file's lock.
+    thread: Mutex<()>,
+}
+
+impl Catalog {
+    /// Makes the catalog of a new server, which has it before others see it; `None` if there is one.
+    pub(super) fn create(options: &Options, server: &str, terms: Terms) -> Result<Option<Self>> {
+        let options = options.clone().keep(true).group_read(terms.group_read);
+        let made =
+            Published::create(&options, &server.parse()?, &plan(), |published| begin(published, terms));
+        match made {
+            Ok(published) => Ok(Some(Self::of(published, server, options))),
+            Err(_) if exists(&options, server) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a catalog in the place of one that this process holds and serves: the mode of a file is given once.
+    pub(super) fn create_over(&self, terms: Terms) -> Result<Self> {
+        let options = self.options.clone().keep(true).group_read(terms.group_read);
+        let published = Published::create_over(&options, self.published.name(), &plan(), |published| {
+            begin(published, terms)
+        })?;
+        Ok(Self::of(published, &self.server, options))
+    }
+
+    /// Finds the catalog of a server, living or killed; `None` if there is none.
+    pub(super) fn attach(options: &Options, server: &str) -> Result<Option<Self>> {
+        let name: Name = server.parse()?;
+        match Published::attach(options, &name, &[Kind::Catalog]) {
+            Ok(published) => Ok(Some(Self::of(published, server, options.clone()))),
+            Err(_) if !exists(options, server) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn of(published: Published, server: &str, options: Options) -> Self {
+        let directory = published.path().parent().unwrap_or(Path::new("/")).to_owned();
+        Self { published, server: server.to_owned(), options, directory, thread: Mutex::new(()) }
+    }
+
+    fn word(&self, word: Word) -> &AtomicU64 {
+        &self.published.page().own[word as usize]
+    }
+
+    fn load(&self, word: Word) -> u64 {
+        self.word(word).load(Ordering::SeqCst)
+    }
+
+    /// The server's name.
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The directory of the server and its items.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) fn published(&self) -> &Published {
+        &self.published
+    }
+
+    /// Becomes the server; `false` if another handle is.
+    pub(super) fn try_serve(&self) -> Result<bool> {
+        self.published.try_take(Role::Server)
+    }
+
+    /// Whether another handle is the server.
+    pub(super) fn is_served(&self) -> bool {
+        self.published.is_taken(Role::Server)
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        self.published.is_current()
+    }
+
+    pub(super) fn terms(&self) -> Terms {
+        Terms {
+            max_bytes: self.load(Word::MaxBytes),
+            max_items: self.load(Word::MaxItems),
+            after_kill: if self.load(Word::AfterKill) == 0 { AfterKill::Recover } else { AfterKill::Remove },
+            group_read: self.load(Word::GroupRead) != 0,
+        }
+    }
+
+    /// Process of the last server, in its own namespace.
+    pub(super) fn pid(&self) -> u32 {
+        u32::try_from(self.load(Word::Pid)).unwrap_or(0)
+    }
+
+    /// When the last server was started.
+    pub(super) fn started(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(self.load(Word::Started))
+    }
+
+    /// Goes up with each creation, swap and removal, and with each new server.
+    pub(super) fn changes(&self) -> u64 {
+        self.load(Word::Changes)
+    }
+
+    /// Everything of two parts under the server's name, what it does not keep among it.
+    pub(super) fn items(&self) -> Result<Vec<SharedInfo>> {
+        items_of(&self.directory, &self.server)
+    }
+
+    /// What is used and allowed.
+    pub(super) fn usage(&self) -> Result<Usage> {
+        self.usage_without(None)
+    }
+
+    fn usage_without(&self, item: Option<&str>) -> Result<Usage> {
+        let Terms { max_bytes, max_items, .. } = self.terms();
+        let counts = |info: &SharedInfo| info.served && item != Some(info.name.as_str());
+        let items: Vec<SharedInfo> = self.items()?.into_iter().filter(counts).collect();
+        let used_bytes = items.iter().map(|info| info.len_bytes).sum();
+        Ok(Usage { used_bytes, max_bytes, n_items: items.len() as u64, max_items })
+    }
+
+    /// The error that nobody serves.
+    pub(super) fn no_server(&self) -> Error {
+        // If a signal is ending the very program, nobody is to hear of it.
+        wait_if_program_ends();
+        let there = super::reap::names_in(&self.directory);
+        ServerError::NoServer { name: self.server.clone(), there }.into()
+    }
+
+    /// Takes the lock under which names are given and taken.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::NoServer`] if the catalog was removed, [`ServerError::Busy`] if another process does not give the lock back.
+    pub(super) fn lock(&self) -> Result<Locked<'_>> {
+        const SHORTEST: Duration = Duration::from_micros(100);
+        const LONGEST: Duration = Duration::from_millis(5);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = Instant::now();
+        let mut pause = SHORTEST;
+        while !self.published.try_take(Role::Catalog)? {
+            if start.elapsed() > PATIENCE {
+                let name = self.server.clone();
+                let doing = "publishes or removes something of server";
+                return Err(ServerError::Busy { name, doing, seconds: PATIENCE.as_secs() }.into());
+            }
+            thread::sleep(pause);
+            pause = LONGEST.min(pause * 2);
+        }
+        let locked = Locked { catalog: self, _thread: thread };
+        kill_point!("server.catalog.locked");
+        if self.is_current() { Ok(locked) } else { Err(self.no_server()) }
+    }
+
+    /// Notes a change, and wakes those who wait for one.
+    pub(super) fn note_change(&self) {
+        self.word(Word::Changes).fetch_add(1, Ordering::SeqCst);
+        kill_point!("server.catalog.noted");
+        self.published.page().ring();
+    }
+
+    /// Sleeps until the number of changes is another than `seen`, or the catalog is no longer the server's; `None` after the timeout.
+    pub(super) fn wait_changes(&self, seen: u64, timeout: Option<Duration>) -> Option<u64> {
+        let start = Instant::now();
+        let bell = self.published.page().bell();
+        loop {
+            let heard = bell.sequence();
+            let changes = self.changes();
+            if changes != seen || !self.is_current() {
+                return Some(changes);
+            }
+            let left = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return None;
+            }
+            bell.wait(heard, left, !self.published.is_read_only());
+        }
+    }
+}
+
+/// The lock on the catalog, until dropped.
+#[derive(Debug)]
+pub(super) struct Locked<'c> {
+    catalog: &'c Catalog,
+    _thread: MutexGuard<'c, ()>,
+}
+
+impl Locked<'_> {
+    /// Makes the server that has this catalog like this.
+    pub(super) fn set_terms(&self, terms: Terms) {
+        write(&self.catalog.published, terms);
+        let servers = self.catalog.word(Word::Servers);
+        servers.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Takes all names away that the server keeps; those who use the items go on, and are told. Gives the names.
+    pub(super) fn remove_items(&self) -> Result<Vec<SharedInfo>> {
+        let mut removed = Vec::new();
+        for info in self.catalog.items()?.into_iter().filter(|info| info.served) {
+            kill_point!("server.item.remove");
+            match remove_with(&self.catalog.options, &info.name) {
+                Ok(()) => removed.push(info),
+                // By hand, meanwhile.
+                Err(_) if !info.path.exists() => {}
+                Err(error) => return Err(error),
+            }
+            kill_point!("server.item.removed");
+        }
+        Ok(removed)
+    }
+
+    /// Takes the catalog's own name away, the last step of a server's end.
+    pub(super) fn remove_catalog(&self) -> Result<()> {
+        kill_point!("server.catalog.remove");
+        self.catalog.published.remove_name()?;
+        kill_point!("server.catalog.removed");
+        Ok(())
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.catalog.published.give_back(Role::Catalog);
+    }
+}
+
+/// Who lets one item in.
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) catalog: std::sync::Arc<Catalog>,
+    /// The item, as `server/item`.
+    pub(super) name: String,
+    /// Whether it takes the place of what has the name.
+    pub(super) replaces: bool,
+}
+
+impl Admission {
+    fn check(&self, len_bytes: u64) -> Result<()> {
+        if !self.catalog.is_served() {
+            return Err(self.catalog.no_server());
+        }
+        let usage = self.catalog.usage_without(self.replaces.then_some(self.name.as_str()))?;
+        let limit = |what, used: u64, asked: u64, allowed: u64| match used.checked_add(asked) {
+            Some(sum) if sum <= allowed => Ok(()),
+            _ => Err(Error::from(ServerError::Limit {
+                server: self.catalog.server.clone(),
+                what,
+                used,
+                asked,
+                allowed,
+            })),
+        };
+        limit("items", usage.n_items, 1, usage.max_items)?;
+        limit("bytes", usage.used_bytes, len_bytes, usage.max_bytes)
+    }
+}
+
+impl Gate for Admission {
+    fn foresee(&self, len_bytes: u64) -> Result<()> {
+        self.check(len_bytes)
+    }
+
+    fn pass(&self, len_bytes: u64, publish: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let locked = self.catalog.lock()?;
+        self.check(len_bytes)?;
+        publish()?;
+        kill_point!("server.item.published");
+        self.catalog.note_change();
+        drop(locked);
+        if self.catalog.is_current() {
+            return Ok(());
+        }
+        // The server ended without the lock, since it could not be had for so long: what came after must not stay.
+        let _ = remove_with(&self.catalog.options, &self.name);
+        Err(self.catalog.no_server())
+    }
+}
+
+fn plan() -> Plan {
+    Plan {
+        kind: Kind::Catalog,
+        header: write_header(DType::U64, &[0], PAGE_BYTES),
+        data_len: 0,
+        n_buffers: 0,
+        n_columns: 0,
+        n_table_words: 0,
+    }
+}
+
+/// Makes a file the catalog of a server that has begun, before others see it.
+fn begin(published: &Published, terms: Terms) -> Result<()> {
+    if !published.try_take(Role::Server)? {
+        return Err(Error::new(ErrorKind::Segment, "a new file is locked by another process"));
+    }
+    write(published, terms);
+    let own = &published.page().own;
+    own[Word::Servers as usize].store(1, Ordering::SeqCst);
+    own[Word::Changes as usize].store(nanos_now(), Ordering::SeqCst);
+    Ok(())
+}
+
+fn write(published: &Published, terms: Terms) {
+    let set = |word: Word, value: u64| published.page().own[word as usize].store(value, Ordering::SeqCst);
+    set(Word::MaxBytes, terms.max_bytes);
+    set(Word::MaxItems, terms.max_items);
+    set(Word::AfterKill, u64::from(terms.after_kill == AfterKill::Remove));
+    set(Word::GroupRead, u64::from(terms.group_read));
+    set(Word::Pid, u64::from(std::process::id()));
+    set(Word::Started, nanos_now());
+}
+
+fn exists(options: &Options, server: &str) -> bool {
+    options.path_of(server).is_ok_and(|path| path.symlink_metadata().is_ok())
+}

@@ -1,0 +1,161 @@
+//! Which servers there are, and the end of those that were killed.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::catalog::{AfterKill, Catalog, Usage};
+use crate::error::Result;
+use crate::segment::SHARED_MEMORY;
+use crate::shared::{Kind, Name, Options, Published, SharedInfo, list_in as list_shared, reap_waiting};
+use crate::sys::{host, kill_point};
+
+/// A server as seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerInfo {
+    /// Its name.
+    pub name: String,
+    /// Whether it lives.
+    pub alive: bool,
+    /// Number of its process, or of the last one that had the name, in that one's PID namespace.
+    pub pid: u32,
+    /// When it was started.
+    pub started: SystemTime,
+    /// What becomes of its items if it is killed, or now that it was.
+    pub after_kill: AfterKill,
+    /// What it holds, and may hold.
+    pub usage: Usage,
+    /// What is published under its name.
+    pub items: Vec<SharedInfo>,
+}
+
+/// Lists the servers in `/dev/shm` whose user this is, living and killed, by name.
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the directory cannot be read; one that is not there is empty.
+pub fn list() -> Result<Vec<ServerInfo>> {
+    list_in(Path::new(SHARED_MEMORY))
+}
+
+/// As [`list`], in another directory.
+///
+/// # Errors
+///
+/// As for [`list`].
+pub fn list_in(directory: &Path) -> Result<Vec<ServerInfo>> {
+    let options = Options::new().directory(directory);
+    let mut servers = Vec::new();
+    for name in own_names(directory)? {
+        // One that ends at this moment is none any more.
+        if let Ok(Some(catalog)) = Catalog::attach(&options, &name) {
+            servers.push(describe(&catalog)?);
+        }
+    }
+    Ok(servers)
+}
+
+/// Removes what killed servers in `/dev/shm` have left, if they are to be removed ([`AfterKill::Remove`]); with `recoverable` also what
+/// the next server of the name would take over. Returns what it removed; with `dry_run` what it would remove.
+///
+/// Living servers are never touched, and those who are attached to something go on with it.
+///
+/// # Errors
+///
+/// As for [`list`], or if a file cannot be removed.
+///
+/// # Example
+///
+/// ```
+/// use ndpool::server::{self, DataServer};
+///
+/// let server = DataServer::new("reap_example")?;
+/// assert!(server::reap(true, true)?.iter().all(|dead| dead.name != "reap_example"));
+/// # Ok::<(), ndpool::Error>(())
+/// ```
+pub fn reap(recoverable: bool, dry_run: bool) -> Result<Vec<ServerInfo>> {
+    reap_in(Path::new(SHARED_MEMORY), recoverable, dry_run)
+}
+
+/// As [`reap`], in another directory.
+///
+/// # Errors
+///
+/// As for [`reap`].
+pub fn reap_in(directory: &Path, recoverable: bool, dry_run: bool) -> Result<Vec<ServerInfo>> {
+    let options = Options::new().directory(directory);
+    let mut reaped = Vec::new();
+    for name in own_names(directory)? {
+        let Ok(Some(catalog)) = Catalog::attach(&options, &name) else { continue };
+        let may_go = |catalog: &Catalog| recoverable || catalog.terms().after_kill == AfterKill::Remove;
+        if catalog.is_served() || !may_go(&catalog) {
+            continue;
+        }
+        if dry_run {
+            reaped.push(describe(&catalog)?);
+            continue;
+        }
+        // Under the lock nobody begins to serve: a new server comes by here before it gives its name to anything.
+        let Ok(locked) = catalog.lock() else { continue };
+        if catalog.is_served() || !may_go(&catalog) {
+            continue;
+        }
+        kill_point!("server.reap.begin");
+        let info = describe(&catalog)?;
+        locked.remove_items()?;
+        kill_point!("server.reap.items");
+        locked.remove_catalog()?;
+        reaped.push(info);
+    }
+    if !dry_run {
+        reap_waiting(directory)?;
+        reap_orphans(&options, directory)?;
+    }
+    Ok(reaped)
+}
+
+/// Removes items that were published on the terms of a server whose catalog is gone: that happens only if somebody took the catalog
+/// away by hand.
+fn reap_orphans(options: &Options, directory: &Path) -> Result<()> {
+    for info in list_shared(directory)?.into_iter().filter(|info| info.served && is_own(info)) {
+        let name: Name = info.name.parse()?;
+        let Ok(item) = Published::attach(options, &name, Kind::ALL) else { continue };
+        // In this order: whoever begins to serve makes the catalog before it takes over, and then this is not removed.
+        if !directory.join(format!("ndpool.{}", name.first())).exists() {
+            item.remove_name()?;
+        }
+    }
+    Ok(())
+}
+
+fn describe(catalog: &Catalog) -> Result<ServerInfo> {
+    Ok(ServerInfo {
+        name: catalog.server().to_owned(),
+        alive: catalog.is_served(),
+        pid: catalog.pid(),
+        started: catalog.started(),
+        after_kill: catalog.terms().after_kill,
+        usage: catalog.usage()?,
+        items: catalog.items()?,
+    })
+}
+
+fn is_own(info: &SharedInfo) -> bool {
+    info.owner == host::effective_uid()
+}
+
+/// Names of the servers of this user, in order.
+fn own_names(directory: &Path) -> Result<Vec<String>> {
+    let found = list_shared(directory)?;
+    Ok(found
+        .into_iter()
+        .filter(|info| info.kind == Kind::Catalog && is_own(info))
+        .map(|info| info.name)
+        .collect())
+}
+
+/// Names of all servers whose catalog may be read, for messages.
+pub(super) fn names_in(directory: &Path) -> Vec<String> {
+    let found = list_shared(directory).unwrap_or_default();
+    found.into_iter().filter(|info| info.kind == Kind::Catalog).map(|info| info.name).collect()
+}

@@ -178,6 +178,11 @@ impl SharedFrame {
         Ok(Self { inner: Arc::new(Inner::new(published, n_buffers, schema, layout)?) })
     }
 
+    /// The file, as far as others need it.
+    pub(crate) fn published(&self) -> &Published {
+        self.inner.versioned.published()
+    }
+
     /// What it holds.
     pub fn schema(&self) -> &Schema {
         &self.inner.schema

@@ -18,6 +18,8 @@ mod world;
 /// Every state that actors with steps and deaths can reach.
 pub mod explore;
 
+/// Wake-ups between processes that come and go.
+pub mod bell;
 /// Claiming and committing.
 pub mod claim;
 /// Time limits against commits.
@@ -28,6 +30,8 @@ pub mod crash;
 pub mod directories;
 /// Leases of jobs on rows.
 pub mod lease;
+/// The life of a published file.
+pub mod lifetimes;
 /// The run's lease, and what a dead run left.
 pub mod reaping;
 /// The file of one array used for the next.

@@ -184,15 +184,16 @@ pub(crate) mod primitive {
             return;
         }
         *n_asleep += 1;
-        n_asleep = word.woken.wait(n_asleep).unwrap();
-        *n_asleep -= 1;
+        drop(word.woken.wait(n_asleep).unwrap());
     }
 
     /// Wakes up to `n` sleepers and returns how many there were.
     pub(crate) fn futex_wake(word: &AtomicU32, n: u32) -> u32 {
-        let n_asleep = word.queue.lock().unwrap();
+        let mut n_asleep = word.queue.lock().unwrap();
         let n_woken = n.min(*n_asleep);
-        if n >= *n_asleep {
+        // Who is woken is no sleeper any more, though it may be a while until it runs.
+        *n_asleep -= n_woken;
+        if *n_asleep == 0 {
             word.woken.notify_all();
         } else {
             for _ in 0..n_woken {

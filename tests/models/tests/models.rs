@@ -3,6 +3,7 @@
 //!
 //! Tests that end in `is_found_out` run a model with its steps in a wrong order: they show that the model can fail.
 
+use ndpool_models::bell::{self, Order as Ringing};
 use ndpool_models::crash::{Order, Refill};
 use ndpool_models::lease::Release;
 use ndpool_models::space::Certain;
@@ -170,4 +171,53 @@ fn the_result_that_fits_is_kept() {
 #[should_panic(expected = "the first result fits")]
 fn certainty_without_having_been_alone_is_found_out() {
     space::the_result_that_fits_is_kept(Certain::AtOnce);
+}
+
+#[test]
+fn a_ring_wakes_all_who_sleep() {
+    for order in [Ringing::Right, Ringing::FlagAfterLook] {
+        bell::a_ring_wakes_all_who_sleep(order);
+    }
+}
+
+#[test]
+#[should_panic(expected = "a wake-up was lost")]
+fn one_bump_instead_of_two_is_found_out() {
+    bell::a_ring_wakes_all_who_sleep(Ringing::OneBump);
+}
+
+#[test]
+#[should_panic(expected = "a wake-up was lost")]
+fn a_flag_that_is_taken_down_last_is_found_out() {
+    bell::a_ring_wakes_all_who_sleep(Ringing::FlagDownLast);
+}
+
+#[test]
+#[should_panic(expected = "a wake-up was lost")]
+fn a_look_for_news_before_the_sequence_is_found_out() {
+    bell::a_ring_wakes_all_who_sleep(Ringing::NewsBeforeSequence);
+}
+
+#[test]
+#[should_panic(expected = "a wake-up was lost")]
+fn a_ring_before_the_news_is_found_out() {
+    bell::a_ring_wakes_all_who_sleep(Ringing::RingBeforeNews);
+}
+
+#[test]
+fn a_ringer_may_die_at_any_step() {
+    for n_steps in 0..=bell::N_STEPS {
+        bell::a_ringer_may_die_at_any_step(n_steps);
+    }
+}
+
+#[test]
+fn who_leaves_no_flag_is_woken() {
+    bell::who_leaves_no_flag_is_woken(true);
+}
+
+#[test]
+#[should_panic(expected = "a wake-up was lost")]
+fn calls_for_flags_alone_are_found_out() {
+    bell::who_leaves_no_flag_is_woken(false);
 }

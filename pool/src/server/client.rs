@@ -165,9 +165,7 @@ impl DataClient {
         let changed = (committed != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_nanos(committed));
         let (dtype, mut shape) = super::array::type_of(&published);
         let schema = match file.kind {
-            Kind::Frame | Kind::Matrix => {
-                Some(SharedFrame::attach_any_with(&options, &file.name)?.schema().clone())
-            }
+            Kind::Frame | Kind::Matrix => Some(SharedFrame::of_file(published)?.schema().clone()),
             _ => None,
         };
         if let Some(schema) = &schema {

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Set by the director: where structures lie.
 pub const DIRECTORY: &str = "NDPOOL_KILL_SHARED";
 
+/// The process that has started a part.
+const PLAYER: &str = "NDPOOL_KILL_PLAYER";
+
 /// Something that a process of its own does, and that it may be killed in.
 type Part = (&'static str, fn());
 
@@ -43,7 +46,8 @@ pub fn play_part(name: &str) -> bool {
 /// Starts a part.
 fn start(name: &str) -> Child {
     assert!(PARTS.iter().any(|(part, _)| *part == name), "no part {name}");
-    Command::new("/proc/self/exe").args(["play", name]).spawn().unwrap()
+    let mut part = Command::new("/proc/self/exe");
+    part.args(["play", name]).env(PLAYER, std::process::id().to_string()).spawn().unwrap()
 }
 
 /// Waits for a part; whether it came to its end. It may be killed, and nothing else.
@@ -55,6 +59,17 @@ fn ends(mut part: Child) -> bool {
 
 fn play(name: &str) -> bool {
     ends(start(name))
+}
+
+/// Starts a part that is to wait at a point of the prelude, and waits until it does, or has ended. So often is the point passed by then.
+fn start_up_to(name: &str, prelude: usize, n_hits: u64) -> Child {
+    let hits = prelude_file(prelude);
+    let mut part = start(name);
+    wait_until(|| {
+        let is_there = std::fs::metadata(&hits).is_ok_and(|found| found.len() >= n_hits);
+        is_there || part.try_wait().unwrap().is_some()
+    });
+    part
 }
 
 fn directory() -> PathBuf {
@@ -226,15 +241,9 @@ pub fn heirs() {
     // There is no other pin.
     assert_eq!(lent(&kept), (1, 100));
     // Waits, pinned, for the next frame.
-    let hits = prelude_file(1);
-    let reader = start("read-buffer");
-    let mut reader = Some(reader);
-    wait_until(|| {
-        let waits = std::fs::metadata(&hits).is_ok_and(|found| found.len() >= 1);
-        waits || reader.as_mut().is_some_and(|reader| reader.try_wait().unwrap().is_some())
-    });
+    let reader = start_up_to("read-buffer", 1, 3);
     kept.writer().unwrap().write(|mut frame| frame.fill(2));
-    ends(reader.take().unwrap());
+    ends(reader);
     // It dies as it writes the second frame.
     play("write-buffer");
     let before = kept.number();
@@ -368,9 +377,25 @@ pub fn bequests() {
     assert!(!play("lock"));
     let (was_poisoned, now) = add(&pair);
     assert!(was_poisoned && now <= n + 2, "{n} {now}");
+    // Another one does, and the next has its seat.
+    assert!(!play("lock"));
     play("lock");
     let (was_poisoned, then) = add(&pair);
-    assert!(was_poisoned || then == now + 21, "{now} {then}");
+    assert!(was_poisoned || then == now + 22, "{now} {then}");
+    drop(pair);
+    clean();
+}
+
+/// A lock that somebody waits for when it is given back.
+pub fn queues() {
+    let pair = pair();
+    let n = add(&pair).1;
+    let guard = pair.lock().unwrap();
+    let waiter = start_up_to("lock", 0, 1);
+    drop(guard);
+    let is_done = ends(waiter);
+    let (was_poisoned, now) = add(&pair);
+    assert!(now <= n + 21 && (!is_done || !was_poisoned && now == n + 21), "{n} {now}");
     drop(pair);
     clean();
 }
@@ -410,10 +435,10 @@ pub fn events() {
 }
 
 fn wait() {
-    let parent = parent_id();
+    let player: u32 = std::env::var(PLAYER).unwrap().parse().unwrap();
     let Ok(event) = Event::attach_with(&options(), "waited-for") else { return };
     // Whoever was to set it may be dead.
-    while !event.wait_timeout(Duration::from_millis(50)) && parent_id() == parent {}
+    while !event.wait_timeout(Duration::from_millis(50)) && parent_id() == player {}
 }
 
 const SERVER: &str = "server";

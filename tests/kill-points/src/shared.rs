@@ -63,13 +63,14 @@ fn play(name: &str) -> bool {
 
 /// Starts a part that is to wait at a point of the prelude, and waits until it does, or has ended. So often is the point passed by then.
 fn start_up_to(name: &str, prelude: usize, n_hits: u64) -> Child {
-    let hits = prelude_file(prelude);
     let mut part = start(name);
-    wait_until(|| {
-        let is_there = std::fs::metadata(&hits).is_ok_and(|found| found.len() >= n_hits);
-        is_there || part.try_wait().unwrap().is_some()
-    });
+    wait_until(|| self::n_hits(prelude) >= n_hits || part.try_wait().unwrap().is_some());
     part
+}
+
+/// How often a point of the prelude was passed.
+fn n_hits(prelude: usize) -> u64 {
+    std::fs::metadata(prelude_file(prelude)).map_or(0, |found| found.len())
 }
 
 fn directory() -> PathBuf {
@@ -373,15 +374,16 @@ pub fn mutexes() {
 pub fn bequests() {
     let pair = pair();
     let n = add(&pair).1;
-    // It dies as it has the lock for the second time.
+    // It dies as it has the lock for the second time, or as it is told to.
     assert!(!play("lock"));
+    let has_died_there = n_hits(0) >= 3;
     let (was_poisoned, now) = add(&pair);
-    assert!(was_poisoned && now <= n + 2, "{n} {now}");
-    // Another one does, and the next has its seat.
-    assert!(!play("lock"));
+    assert!((was_poisoned || !has_died_there) && now <= n + 2, "{n} {now}");
+    // Another one does, and the next has its seat, unless it was the other before.
     play("lock");
-    let (was_poisoned, then) = add(&pair);
-    assert!(was_poisoned || then == now + 22, "{now} {then}");
+    play("lock");
+    let then = add(&pair).1;
+    assert!(then > now && then <= now + 41, "{now} {then}");
     drop(pair);
     clean();
 }

@@ -1,5 +1,68 @@
 //! Structures that outlive a job: shared by name between any processes, in or out of a pool.
 //!
+//! A pool's arrays belong to the pool, and go with it. What is here belongs to a name: one process creates it, others find it, and
+//! come and go for hours; whoever dies, and at whatever instruction, harms none of the others. No process has to be there for another, and
+//! nothing has to be started: `init` is for workers of a pool.
+//!
+//! | | for | who waits |
+//! |---|---|---|
+//! | [`SharedFrame`] | a table of typed columns, or a matrix, read as one version | nobody; a reader that copies may be told that it was too slow |
+//! | [`DoubleBuffer`] | a stream of frames of which the latest counts | nobody; a reader may wait for the next frame |
+//! | [`Mutex`] | an array that many write in place | for the lock, with a limit if wanted |
+//! | [`Event`] | "stop", "go" | for the event, with a limit if wanted |
+//!
+//! A long-lived owner of many of them, with limits and clients that are told of changes, is a [`server`](crate::server).
+//!
+//! ```
+//! use ndpool::shared::{Event, Schema, SharedFrame};
+//! use std::time::Duration;
+//!
+//! // One process makes both, and writes.
+//! let schema = Schema::new(1_000).column::<f64>("price").column::<u64>("volume");
+//! let prices = SharedFrame::create("shared_example_prices", &schema)?;
+//! let stop = Event::create("shared_example_stop")?;
+//!
+//! // Another one, here a thread, knows the names.
+//! let reader = std::thread::spawn(move || {
+//!     let prices = SharedFrame::attach("shared_example_prices", &schema)?;
+//!     let stop = Event::attach("shared_example_stop")?;
+//!     let mut means = Vec::new();
+//!     while !stop.wait_timeout(Duration::from_millis(1)) {
+//!         means.push(prices.read(|snapshot| Ok(snapshot.column::<f64>("price")?.mean().unwrap_or(0.0)))?);
+//!     }
+//!     Ok::<_, ndpool::Error>(means)
+//! });
+//! for price in 1..=5 {
+//!     prices.write(|frame| Ok(frame.column_mut::<f64>("price")?.fill(price.into())))?;
+//! }
+//! stop.set();
+//! let means = reader.join().unwrap()?;
+//! assert!(means.is_sorted()); // versions were skipped, but never mixed
+//! # Ok::<(), ndpool::Error>(())
+//! ```
+//!
+//! # Names, and how long they last
+//!
+//! A name is `prices`, or `prices/close` for what a server keeps, and a file in `/dev/shm`, `ndpool.prices`. A structure lasts for as long as
+//! some process uses it, whichever created it: the last one out removes the name. [`Options::keep`] keeps it until it is
+//! [removed](remove). Processes are known to use it by a lock that the kernel drops when they die; what was left by the last of them, if it was
+//! killed, goes with the next pool, with [`reap`], or with `ndpool reap`. [`list`] shows what there is.
+//!
+//! Everything belongs to its user alone, unless [`Options::group_read`] lets others read it; who has only that right gives
+//! [`Options::read_only`] and [`Options::owner`].
+//!
+//! # Other languages
+//!
+//! Each file is a `.npy` file that NumPy maps, with a page of numbers at its end: which version is the last, and which buffer has it.
+//! `docs/python.md` of the repository shows how to read them, without a package.
+//!
+//! # Limits
+//!
+//! - Whoever may write the files must keep to the protocol: other processes of the same user are trusted, with the bytes and with their
+//!   lengths.
+//! - Elements have fixed types and shapes have fixed lengths. What grows is replaced: by a server, or under another name.
+//! - A process that is stopped is not dead: a lock that it holds is waited for, and a version that it pins stays.
+//!
 //! The protocol (bytes, names, lifetimes, versions, locks, and the races between them) is written down in README.md beside this
 //! file.
 

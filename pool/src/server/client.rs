@@ -14,7 +14,7 @@ use super::error::ServerError;
 use super::item::{Item, Structure};
 use crate::error::{Error, Result};
 use crate::segment::DType;
-use crate::shared::{Kind, Name, Options, Published, SharedInfo, remove_with};
+use crate::shared::{Kind, Name, Options, Published, Schema, SharedFrame, SharedInfo, remove_with};
 use crate::signals::wait_if_program_ends;
 use crate::sys::host;
 use crate::sys::primitive::Ordering;
@@ -29,8 +29,10 @@ pub struct ItemInfo {
     pub file: SharedInfo,
     /// Type of the elements; `None` for what has several, or none.
     pub dtype: Option<DType>,
-    /// Lengths of the axes of an array; of a matrix rows and columns; of a frame rows.
+    /// Lengths of the axes of an array; rows and columns of a frame.
     pub shape: Vec<usize>,
+    /// The columns of a frame.
+    pub schema: Option<Schema>,
     /// When the last version was written; `None` if there is none.
     pub changed: Option<SystemTime>,
 }
@@ -161,8 +163,17 @@ impl DataClient {
         let page = published.page();
         let committed = page.committed.load(Ordering::Relaxed);
         let changed = (committed != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_nanos(committed));
-        let (dtype, shape) = super::array::type_of(&published);
-        Ok(ItemInfo { name: item_name(&file.name), file, dtype, shape, changed })
+        let (dtype, mut shape) = super::array::type_of(&published);
+        let schema = match file.kind {
+            Kind::Frame | Kind::Matrix => {
+                Some(SharedFrame::attach_any_with(&options, &file.name)?.schema().clone())
+            }
+            _ => None,
+        };
+        if let Some(schema) = &schema {
+            shape = vec![schema.n_rows(), schema.n_cols()];
+        }
+        Ok(ItemInfo { name: item_name(&file.name), file, dtype, shape, schema, changed })
     }
 
     /// Takes an item's name away. Those who use it go on with it, and are told.

@@ -43,6 +43,7 @@
 //! |---|---|
 //! | array | [`put`](DataClient::put): a [`DoubleBuffer`](crate::shared::DoubleBuffer) of any type and rank, its element type known to the file |
 //! | double buffer | [`create_double_buffer`](DataClient::create_double_buffer): the same, with a writer that stays |
+//! | frame | [`create_frame`](DataClient::create_frame): a [`SharedFrame`](crate::shared::SharedFrame) of named columns |
 //!
 //! A program that knows the element type at compile time asks for [`array::<T, D>`](DataClient::array); one that does not, such as
 //! the tool, for [`any_array`](DataClient::any_array), whose values are [`AnyValue`](crate::ops::dynamic::AnyValue)s.
@@ -71,6 +72,7 @@
 //! | `item` | what a client is attached to |
 //! | `array` | arrays among the items |
 //! | `publish` | publishing them |
+//! | `frame` | frames among the items |
 //! | `reap` | the end of what killed servers left |
 
 mod array;
@@ -78,6 +80,7 @@ mod catalog;
 mod client;
 mod data_server;
 mod error;
+mod frame;
 mod item;
 mod publish;
 mod reap;

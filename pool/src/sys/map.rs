@@ -283,18 +283,18 @@ impl Mapping {
         unsafe { ptr::copy_nonoverlapping(source, target, len) };
     }
 
-    /// As [`copy_from`](Self::copy_from), past the cache: see [`stream`].
+    /// As [`copy_from`](Self::copy_from); many bytes past the cache.
     ///
     /// # Panics
     ///
     /// As [`copy_from`](Self::copy_from) does.
-    pub(crate) fn stream_from(&self, offset: usize, from: &Self, from_offset: usize, len: usize) {
+    pub(crate) fn copy_many_from(&self, offset: usize, from: &Self, from_offset: usize, len: usize) {
         self.check(offset, len);
         from.check(from_offset, len);
         let source = from.as_ptr().wrapping_add(from_offset);
         let target = self.as_mut_ptr().wrapping_add(offset);
         // SAFETY: both ranges lie within their mappings, by the checks, and mappings of different memory do not overlap.
-        unsafe { stream::copy(source, target, len) };
+        unsafe { copy_or_stream(source, target, len) };
     }
 
     /// As [`copy_from`](Self::copy_from), into memory that nobody has written yet: has the kernel provide it piece by piece, which takes

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use super::header::FrameHeader;
-use super::hold::Versioned;
 use super::inner::Inner;
 use super::layout::Layout;
 use super::schema::Schema;
@@ -18,6 +17,7 @@ use crate::shared::file::{Plan, Published, nanos_now};
 use crate::shared::name::Name;
 use crate::shared::options::Options;
 use crate::shared::page::Kind;
+use crate::shared::versioned::WriterRole;
 use crate::shared::versions::{MAX_PINS, Versions};
 use crate::sys::primitive::Ordering;
 
@@ -125,8 +125,7 @@ impl SharedFrame {
             n_table_words: Versions::n_table_words(n_columns, n_buffers).expect("few columns, few buffers"),
         };
         let published = publish(options, &name, &plan, start)?;
-        let versioned = Versioned::new(published, n_buffers, n_columns)?;
-        Ok(Self { inner: Arc::new(Inner::new(versioned, schema.clone(), layout)) })
+        Self::of(published, n_buffers, schema.clone(), layout)
     }
 
     /// Finds a frame in `/dev/shm` by its name.
@@ -168,18 +167,20 @@ impl SharedFrame {
         let published = Published::attach(options, &name.parse()?, &[Kind::Frame, Kind::Matrix])?;
         let header = FrameHeader::read(&mut &published.header()[..]);
         let FrameHeader { schema, n_buffers, .. } = header.map_err(|error| error.at(published.path()))?;
-        let damaged = |problem: String| {
+        let layout = Layout::new(&schema, n_buffers).map_err(|problem| {
             let text = format!("`{}` is damaged: {problem}", published.path().display());
             Error::new(ErrorKind::Segment, text)
-        };
-        let layout = Layout::new(&schema, n_buffers).map_err(&damaged)?;
-        let room = published.tables_offset() - published.data_offset();
-        if n_buffers * layout.record_bytes > room {
-            let problem = format!("{n_buffers} buffers of {} bytes in {room}", layout.record_bytes);
-            return Err(damaged(problem));
-        }
-        let versioned = Versioned::new(published, n_buffers, layout.columns.len())?;
-        Ok(Self { inner: Arc::new(Inner::new(versioned, schema, layout)) })
+        })?;
+        Self::of(published, n_buffers, schema, layout)
+    }
+
+    fn of(published: Published, n_buffers: usize, schema: Schema, layout: Layout) -> Result<Self> {
+        Ok(Self { inner: Arc::new(Inner::new(published, n_buffers, schema, layout)?) })
+    }
+
+    /// The file, as far as others need it.
+    pub(crate) fn published(&self) -> &Published {
+        self.inner.versioned.published()
     }
 
     /// What it holds.
@@ -269,7 +270,7 @@ impl SharedFrame {
     }
 
     fn lent(&self) -> Option<Snapshot> {
-        self.inner.versioned.pin().map(|pin| Snapshot::pinned(&self.inner, pin))
+        self.inner.versioned.hold_for_long().map(|held| Snapshot::pinned(&self.inner, held))
     }
 
     /// Waits for a version above `seen`; the newest, or `None` if there is none in time.
@@ -279,16 +280,46 @@ impl SharedFrame {
 
     /// Writes the next version: once the closure has returned, all that it wrote is there, at once. Never waits for readers.
     ///
-    /// If the closure returns an error or panics, or the process dies, the last version stays.
+    /// If the closure returns an error or panics, or the process dies, the last version stays. The handle that has written is the writer
+    /// until it is dropped, its process ends, or it says [`stop_writing`](Self::stop_writing); no other handle can write until then.
     ///
     /// # Errors
     ///
-    /// That of the closure, or the handle is read-only, or another process is writing.
+    /// That of the closure; [`ErrorKind::Busy`] if another handle is the writer, or another thread is in `write` now;
+    /// [`ErrorKind::Io`] if this handle is read-only.
     pub fn write<R>(&self, f: impl FnOnce(&mut FrameMut<'_>) -> Result<R>) -> Result<R> {
-        let mut frame = FrameMut::new(&self.inner, self.inner.versioned.write()?);
+        let mut writer = self.writer()?;
+        let role = match &mut *writer {
+            Some(role) => role,
+            none => none.insert(self.inner.versioned.take_writer()?),
+        };
+        let mut frame = FrameMut::new(&self.inner, role.begin());
         let result = f(&mut frame)?;
         frame.commit();
         Ok(result)
+    }
+
+    /// Lets another handle write.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] if another thread is in [`write`](Self::write) now.
+    pub fn stop_writing(&self) -> Result<()> {
+        *self.writer()? = None;
+        Ok(())
+    }
+
+    fn writer(&self) -> Result<MutexGuard<'_, Option<WriterRole>>> {
+        match self.inner.writer.try_lock() {
+            Ok(writer) => Ok(writer),
+            // What a panic left half done was discarded while it unwound.
+            Err(TryLockError::Poisoned(error)) => Ok(error.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("`{}` is being written by this very handle", self.path().display());
+                Err(Error::new(ErrorKind::Busy, text)
+                    .with_hint("write from one thread, and not from within the closure of another write"))
+            }
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::hold::Versioned;
 use super::layout::Layout;
 use super::schema::Schema;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::DType;
+use crate::shared::file::Published;
+use crate::shared::versioned::{Column, Versioned, WriterRole};
 use crate::sys::map::Mapping;
-use crate::sys::stream::STREAM_FROM_BYTES;
 
 /// A frame's file, in this process.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Inner {
     pub(super) versioned: Arc<Versioned>,
     pub(super) schema: Schema,
     pub(super) layout: Layout,
+    /// The right to write, once this handle has it.
+    pub(super) writer: Mutex<Option<WriterRole>>,
     /// The memory of the last copy that was dropped, for the next: its pages are there already.
     spare: Mutex<Option<Mapping>>,
 }
@@ -29,8 +31,20 @@ pub(super) struct Copy {
 }
 
 impl Inner {
-    pub(super) fn new(versioned: Versioned, schema: Schema, layout: Layout) -> Self {
-        Self { versioned: Arc::new(versioned), schema, layout, spare: Mutex::new(None) }
+    pub(super) fn new(
+        published: Published,
+        n_buffers: usize,
+        schema: Schema,
+        layout: Layout,
+    ) -> Result<Self> {
+        let columns = layout.columns.iter().map(|range| Column { offset: range.start, len: range.len() });
+        let versioned = Versioned::new(published, n_buffers, layout.record_bytes, columns.collect())?;
+        let (writer, spare) = (Mutex::new(None), Mutex::new(None));
+        Ok(Self { versioned: Arc::new(versioned), schema, layout, writer, spare })
+    }
+
+    pub(super) fn mapping(&self) -> &Mapping {
+        self.versioned.published().mapping()
     }
 
     /// Memory for a copy: that of the last one, if it was dropped.
@@ -54,38 +68,18 @@ impl Inner {
         *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
     }
 
-    /// Where a column lies in the file, in one of its buffers.
-    pub(super) fn offset(&self, buffer: usize, column: usize) -> usize {
-        let data = self.versioned.published().data_offset();
-        data + buffer * self.layout.record_bytes + self.layout.columns[column].start
-    }
-
     /// Copies a column as it was at a version; whether it was in time. What was copied too late means nothing.
     pub(super) fn copy_column(&self, version: u64, column: usize, copy: &Copy) -> bool {
         let versions = self.versioned.versions();
         let Some(found) = versions.find(column, version) else { return false };
-        let (from, at) = (self.versioned.mapping(), self.offset(found.buffer, column));
+        let (from, at) = (self.mapping(), self.versioned.offset(column, found.buffer));
         let range = self.layout.columns[column].clone();
         if copy.is_fresh {
             copy.memory.copy_from_into_fresh(range.start, from, at, range.len());
-        } else if range.len() >= STREAM_FROM_BYTES {
-            copy.memory.stream_from(range.start, from, at, range.len());
         } else {
-            copy.memory.copy_from(range.start, from, at, range.len());
+            copy.memory.copy_many_from(range.start, from, at, range.len());
         }
         versions.is_intact(column, found)
-    }
-
-    /// Copies what a buffer of a column holds into another of the column. Only for the writer: nobody else changes either.
-    pub(super) fn carry(&self, column: usize, from: usize, to: usize) {
-        let (from, to) = (self.offset(from, column), self.offset(to, column));
-        let mapping = self.versioned.mapping();
-        let bytes = mapping.bytes_at_rest(from, self.layout.columns[column].len());
-        if bytes.len() >= STREAM_FROM_BYTES {
-            mapping.stream_bytes(to, bytes);
-        } else {
-            mapping.write_bytes(to, bytes);
-        }
     }
 
     /// That the bytes of a column are no values of its type, which goes for `bool` alone.

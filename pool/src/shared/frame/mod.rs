@@ -5,16 +5,17 @@
 //! | `schema` | what a frame holds |
 //! | `layout` | where the columns lie |
 //! | `header` | the `.npy` header |
-//! | `hold` | versions that are pinned and written |
 //! | `inner` | what handles, snapshots and writers share |
 //! | `snapshot` | one version, as readers see it |
 //! | `write` | the next version, as its writer sees it |
 //! | `frame` | the handle |
+//! | `arrow` | snapshots as record batches of Apache Arrow |
 
+#[cfg(feature = "arrow")]
+mod arrow;
 #[expect(clippy::module_inception, reason = "it is the frame")]
 mod frame;
 mod header;
-mod hold;
 mod inner;
 mod layout;
 mod schema;

@@ -206,7 +206,7 @@ impl Schema {
     }
 
     /// Refuses another schema than the one that is wanted, and says where they differ first.
-    pub(super) fn expect(&self, wanted: &Self) -> Result<(), NpyError> {
+    pub(crate) fn expect(&self, wanted: &Self) -> Result<(), NpyError> {
         if self == wanted {
             return Ok(());
         }

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use ndarray::{ArrayView1, ArrayView2, Dimension, Ix1, Ix2};
 
-use super::hold::Pin;
 use super::inner::{Copy, Inner};
 use super::schema::Schema;
 use crate::array::Element;
 use crate::error::{Error, ErrorKind, Result};
+use crate::shared::versioned::{Held, Versioned};
 use crate::sys::view;
 
 /// One version of a [`SharedFrame`](super::SharedFrame): all its columns as one commit left them, for as long as this value lives.
@@ -42,7 +42,7 @@ pub struct Snapshot {
 }
 
 enum Memory {
-    Pinned(Pin),
+    Pinned(Held<Arc<Versioned>>),
     Copied {
         /// `None` only while this is dropped.
         copy: Option<Copy>,
@@ -52,8 +52,8 @@ enum Memory {
 }
 
 impl Snapshot {
-    pub(super) fn pinned(inner: &Arc<Inner>, pin: Pin) -> Self {
-        Self { inner: Arc::clone(inner), version: pin.version(), memory: Memory::Pinned(pin) }
+    pub(super) fn pinned(inner: &Arc<Inner>, held: Held<Arc<Versioned>>) -> Self {
+        Self { inner: Arc::clone(inner), version: held.version(), memory: Memory::Pinned(held) }
     }
 
     /// The newest version, with columns that are copied when they are asked for.
@@ -156,10 +156,9 @@ impl Snapshot {
         let inner = &self.inner;
         let range = &inner.layout.columns[column];
         match &self.memory {
-            Memory::Pinned(pin) => {
-                let buffer = pin.buffer(column).ok_or_else(|| inner.damaged("a column has no buffer"))?;
-                let at = inner.offset(buffer, column);
-                Ok(inner.versioned.mapping().bytes_at_rest(at, range.len()))
+            Memory::Pinned(held) => {
+                let at = held.offset(column).ok_or_else(|| inner.damaged("a column has no buffer"))?;
+                Ok(inner.mapping().bytes_at_rest(at, range.len()))
             }
             Memory::Copied { copy, columns } => {
                 let copy = copy.as_ref().expect("it is there until this is dropped");

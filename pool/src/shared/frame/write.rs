@@ -4,11 +4,11 @@ use std::fmt;
 
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut, ArrayViewMut1, ArrayViewMut2, Dimension, Ix1, Ix2};
 
-use super::hold::Write;
 use super::inner::Inner;
 use super::schema::Schema;
 use crate::array::Element;
 use crate::error::{Error, ErrorKind, Result};
+use crate::shared::versioned::Writing;
 use crate::sys::view;
 
 /// The next version of a frame, while [`SharedFrame::write`](super::SharedFrame::write) writes it.
@@ -17,21 +17,21 @@ use crate::sys::view;
 /// never if it returns an error or panics.
 pub struct FrameMut<'a> {
     inner: &'a Inner,
-    write: Write<'a>,
+    writing: Writing<'a>,
 }
 
 impl<'a> FrameMut<'a> {
-    pub(super) fn new(inner: &'a Inner, write: Write<'a>) -> Self {
-        Self { inner, write }
+    pub(super) fn new(inner: &'a Inner, writing: Writing<'a>) -> Self {
+        Self { inner, writing }
     }
 
     pub(super) fn commit(self) -> u64 {
-        self.write.commit()
+        self.writing.commit()
     }
 
     /// The version that is being written.
     pub fn version(&self) -> u64 {
-        self.write.version()
+        self.writing.version()
     }
 
     /// What the frame holds.
@@ -140,15 +140,11 @@ impl<'a> FrameMut<'a> {
         carry: bool,
     ) -> Result<ArrayViewMut<'_, T, D>> {
         let inner = self.inner;
-        let target = self.write.column(column);
-        if carry && target.is_first {
-            let last = target.last.ok_or_else(|| inner.damaged("a column has no buffer"))?;
-            inner.carry(column, last, target.buffer);
-        }
-        let at = inner.offset(target.buffer, column);
+        let target = if carry { self.writing.column_with_last(column) } else { self.writing.column(column) };
+        let at = self.writing.offset(column, target);
         let len = inner.layout.columns[column].len();
         debug_assert_eq!(len, dim.size() * size_of::<T>());
-        let mapping = inner.versioned.mapping();
+        let mapping = inner.mapping();
         if !T::valid(mapping.bytes_at_rest(at, len)) {
             if carry {
                 return Err(inner.invalid(column, T::DTYPE));

@@ -91,6 +91,9 @@ pub use double_buffer::DoubleBuffer;
 pub use event::Event;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frame::FrameHeader;
+pub use frame::{Column, ColumnTypes, FrameMut, Schema, SharedFrame, Snapshot};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use page::read_places;
 pub use frame::{Column, FrameMut, Schema, SharedFrame, Snapshot};
 pub use guard::{LockError, MutexGuard, Poisoned};
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};

@@ -48,5 +48,7 @@ pub mod reuse;
 pub mod space;
 /// Sweeping while others claim and cancel.
 pub mod sweep;
+/// Versions in several buffers, held and copied.
+pub mod versions;
 /// Sleeping and waking.
 pub mod wake;

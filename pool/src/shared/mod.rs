@@ -94,7 +94,6 @@ pub(crate) use frame::FrameHeader;
 pub use frame::{Column, ColumnTypes, FrameMut, Schema, SharedFrame, Snapshot};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use page::read_places;
-pub use frame::{Column, FrameMut, Schema, SharedFrame, Snapshot};
 pub use guard::{LockError, MutexGuard, Poisoned};
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
 pub use mutex::Mutex;

@@ -61,6 +61,8 @@ pub enum Command {
     Stress(StressArgs),
     #[command(hide = true)]
     StressSupervisor(SupervisorArgs),
+    #[command(hide = true)]
+    StressShared(SharedActorArgs),
     /// Print a script that completes this program's arguments in a shell
     Completions(CompletionsArgs),
     /// Print a manual page, in roff
@@ -414,6 +416,10 @@ pub struct StressArgs {
     #[arg(long, value_name = "N", default_value = "3")]
     pub supervisors: NonZeroUsize,
 
+    /// Kill a data server and its clients instead, and check all that they read
+    #[arg(long, conflicts_with = "supervisors")]
+    pub shared: bool,
+
     /// Leave /dev/shm as it is, instead of filling one that nobody else sees
     #[arg(long)]
     pub no_fill: bool,
@@ -437,6 +443,7 @@ Examples:
   ndpool stress --seed 7 --seconds 600
   ndpool stress --seconds 3600 --supervisors 6 --verbose
   ndpool stress --no-fill
+  ndpool stress --shared --seconds 300
   ndpool stress --json | jq '.kills_total, .wrong.n, .hangs.n, .leaks.n'
 
 Programs of its own run jobs of all kinds; they and their workers are killed, crashed and stopped at random moments, and where it \
@@ -461,6 +468,22 @@ pub struct SupervisorArgs {
     pub directory: PathBuf,
     #[arg(long)]
     pub pressure: bool,
+}
+
+/// A process of `stress --shared`.
+#[derive(Debug, Args)]
+pub struct SharedActorArgs {
+    #[arg(long)]
+    pub name: String,
+    #[arg(long)]
+    pub seed: u64,
+    /// 0 is the server
+    #[arg(long)]
+    pub index: u64,
+    #[arg(long)]
+    pub start: u64,
+    #[arg(long)]
+    pub fault: bool,
 }
 
 #[derive(Debug, Args)]

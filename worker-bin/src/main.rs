@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         Command::Reap(args) => list::reap(&args),
         Command::Stress(args) => stress::run(&args),
         Command::StressSupervisor(args) => stress::run_supervisor(&args),
+        Command::StressShared(args) => stress::run_shared_actor(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };

@@ -73,9 +73,10 @@ impl DataClient {
 impl Structure for SharedFrame {}
 impl sealed::Structure for SharedFrame {
     fn attach(options: &Options, name: &str) -> Result<Self> {
-        let kind = Published::attach(options, &name.parse()?, Kind::ALL)?.kind();
+        let published = Published::attach(options, &name.parse()?, Kind::ALL)?;
+        let kind = published.kind();
         if matches!(kind, Kind::Frame | Kind::Matrix) {
-            return Self::attach_any_with(options, name);
+            return Self::of_file(published);
         }
         Err(ServerError::WrongKind { name: name.to_owned(), found: kind.name(), wanted: "frame" }.into())
     }

@@ -11,13 +11,17 @@
 #![allow(dead_code, reason = "the files under test are included whole, the models use a part of each")]
 
 mod job;
+mod mortal;
 mod segment;
+mod shared;
 mod sys;
 mod world;
 
 /// Every state that actors with steps and deaths can reach.
 pub mod explore;
 
+/// Wake-ups between processes that come and go.
+pub mod bell;
 /// Claiming and committing.
 pub mod claim;
 /// Time limits against commits.
@@ -26,8 +30,14 @@ pub mod condemn;
 pub mod crash;
 /// A run's directories, one of which names the other.
 pub mod directories;
+/// Events between processes.
+pub mod event;
 /// Leases of jobs on rows.
 pub mod lease;
+/// The life of a published file.
+pub mod lifetimes;
+/// A lock whose owners die.
+pub mod lock;
 /// The run's lease, and what a dead run left.
 pub mod reaping;
 /// The file of one array used for the next.
@@ -38,5 +48,7 @@ pub mod reuse;
 pub mod space;
 /// Sweeping while others claim and cancel.
 pub mod sweep;
+/// Versions in several buffers, held and copied.
+pub mod versions;
 /// Sleeping and waking.
 pub mod wake;

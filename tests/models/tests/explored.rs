@@ -6,6 +6,7 @@
 
 use ndpool_models::directories::{Directories, Flaw as Misplaced};
 use ndpool_models::explore::{Model, explore};
+use ndpool_models::lifetimes::{Flaw as Hasty, Lifetimes, Naming as Made, Part};
 use ndpool_models::reaping::{Flaw as Unsafe, Naming, Reaping};
 use ndpool_models::recycling::{Flaw as Careless, Recycling};
 
@@ -78,5 +79,47 @@ fn every_flaw_of_recycling_is_found_out() {
     ] {
         println!("{flaw:?}");
         is_found_out(&Recycling { flaw, max_deaths: 3 });
+    }
+}
+
+/// Who meets at a name.
+const CASTS: [&[Part]; 7] = [
+    &[Part::User, Part::User, Part::Attacher],
+    &[Part::Creator, Part::Attacher, Part::Reaper],
+    &[Part::Creator, Part::Creator, Part::Attacher, Part::Reaper],
+    &[Part::User, Part::Swapper, Part::Attacher, Part::Reaper],
+    &[Part::User, Part::Swapper, Part::Swapper, Part::Remover],
+    &[Part::User, Part::Creator, Part::Remover, Part::Reaper],
+    &[Part::Creator, Part::Swapper, Part::Remover, Part::Attacher],
+];
+
+#[test]
+fn a_name_leads_to_what_is_whole_and_what_is_used_is_not_removed() {
+    for cast in CASTS {
+        for naming in [Made::Nameless, Made::Temporary] {
+            println!("{cast:?} {naming:?}");
+            holds(&Lifetimes { cast, naming, flaw: Hasty::None, max_deaths: 2 });
+        }
+    }
+}
+
+#[test]
+fn every_flaw_of_lifetimes_is_found_out() {
+    const NO: Made = Made::Nameless;
+    for (flaw, naming, cast, harm) in [
+        (Hasty::NoExclusive, NO, CASTS[0], "what is used was removed"),
+        (Hasty::NoLookOnceAttached, NO, CASTS[1], "uses what he did not find"),
+        (Hasty::NoNameLock, NO, CASTS[4], "without its file's lock"),
+        (Hasty::NoLookOnceHeld, NO, CASTS[4], "without its file's lock"),
+        (Hasty::AnyNameWillDo, Made::Temporary, CASTS[6], "without its file's lock"),
+        (Hasty::LinkBeforeLock, NO, CASTS[1], "what is used was removed"),
+        (Hasty::LinkBeforeFill, NO, CASTS[1], "half made"),
+        (Hasty::NoLookOnceMade, Made::Temporary, CASTS[1], "a creation fails"),
+        (Hasty::LookBeforeLeaving, NO, CASTS[0], "all have left, and something stays"),
+        (Hasty::SwapByUnlink, NO, CASTS[3], "leads nowhere in a swap"),
+        (Hasty::WaitingStays, NO, CASTS[3], "something is left"),
+    ] {
+        let way = is_found_out(&Lifetimes { cast, naming, flaw, max_deaths: 1 });
+        assert!(way.contains(harm), "{flaw:?}: {way}");
     }
 }

@@ -91,9 +91,7 @@ pub use double_buffer::DoubleBuffer;
 pub use event::Event;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frame::FrameHeader;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use page::read_places;
-pub use frame::{Column, FrameMut, Schema, SharedFrame, Snapshot};
+pub use frame::{Column, ColumnTypes, FrameMut, Schema, SharedFrame, Snapshot};
 pub use guard::{LockError, MutexGuard, Poisoned};
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
 pub use mutex::Mutex;
@@ -104,6 +102,8 @@ pub(crate) use file::{Plan, Published, Role, nanos_now};
 pub(crate) use list::{items_of, reap_waiting};
 pub(crate) use name::Name;
 pub(crate) use options::{Gate, Terms};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use page::read_places;
 
 #[cfg(test)]
 mod tests;

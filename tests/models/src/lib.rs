@@ -11,7 +11,9 @@
 #![allow(dead_code, reason = "the files under test are included whole, the models use a part of each")]
 
 mod job;
+mod mortal;
 mod segment;
+mod shared;
 mod sys;
 mod world;
 
@@ -42,5 +44,7 @@ pub mod reuse;
 pub mod space;
 /// Sweeping while others claim and cancel.
 pub mod sweep;
+/// Versions in several buffers, held and copied.
+pub mod versions;
 /// Sleeping and waking.
 pub mod wake;

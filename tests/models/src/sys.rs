@@ -1,5 +1,13 @@
 //! What `sys::primitive` of the product offers, made of loom's parts.
 
+/// Where the product can be killed, a mortal thread can die.
+macro_rules! kill_point {
+    ($name:literal) => {
+        $crate::mortal::step()
+    };
+}
+pub(crate) use kill_point;
+
 /// Atomics and the futex, with the names and the promises of the product's module.
 pub(crate) mod primitive {
     use loom::sync::atomic;
@@ -27,7 +35,7 @@ pub(crate) mod primitive {
         }
     }
 
-    /// A word of a ledger.
+    /// A word of a ledger, or of a control page.
     pub(crate) struct AtomicU64 {
         turns: Turns,
         word: atomic::AtomicU64,
@@ -39,13 +47,11 @@ pub(crate) mod primitive {
         }
 
         pub(crate) fn load(&self, order: Ordering) -> u64 {
-            self.turns.take();
-            self.word.load(order)
+            self.access(order, |order| self.word.load(order))
         }
 
         pub(crate) fn store(&self, value: u64, order: Ordering) {
-            self.turns.take();
-            self.word.store(value, order);
+            self.access(order, |order| self.word.store(value, order));
         }
 
         pub(crate) fn compare_exchange(
@@ -55,9 +61,25 @@ pub(crate) mod primitive {
             success: Ordering,
             failure: Ordering,
         ) -> Result<u64, u64> {
-            self.turns.take();
-            self.word.compare_exchange(current, new, success, failure)
+            self.access(success, |success| self.word.compare_exchange(current, new, success, failure))
         }
+
+        fn access<R>(&self, order: Ordering, access: impl FnOnce(Ordering) -> R) -> R {
+            self.turns.take();
+            if order != Ordering::SeqCst {
+                return access(order);
+            }
+            fenced(access)
+        }
+    }
+
+    /// Loom takes a sequentially consistent access for one that acquires and releases, and would report failures that are none, such as
+    /// wake-ups lost. Such accesses stand between two fences here, which loom does know; the weaker ones are loom's own.
+    fn fenced<R>(access: impl FnOnce(Ordering) -> R) -> R {
+        fence(Ordering::SeqCst);
+        let result = access(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        result
     }
 
     /// A count, with the orderings that it is used with: no sequentially consistent ones.
@@ -122,9 +144,6 @@ pub(crate) mod primitive {
     }
 
     /// A word on which threads can sleep.
-    ///
-    /// Loom takes a sequentially consistent access for one that acquires and releases, and would report wake-ups as lost that
-    /// are not. Such accesses stand between two fences here, which loom does know; the weaker ones are loom's own.
     pub(crate) struct AtomicU32 {
         turns: Turns,
         word: atomic::AtomicU32,
@@ -148,10 +167,7 @@ pub(crate) mod primitive {
             if order != Ordering::SeqCst {
                 return access(order);
             }
-            fence(Ordering::SeqCst);
-            let result = access(Ordering::SeqCst);
-            fence(Ordering::SeqCst);
-            result
+            fenced(access)
         }
 
         pub(crate) fn load(&self, order: Ordering) -> u32 {

@@ -8,8 +8,9 @@ use ndpool_models::crash::{Order, Refill};
 use ndpool_models::lease::Release;
 use ndpool_models::space::Certain;
 use ndpool_models::sweep::Afterwards;
+use ndpool_models::versions::{Bytes, Clearing, Copy, LetGo, Takeover};
 use ndpool_models::wake::WakerDies;
-use ndpool_models::{claim, condemn, crash, lease, reuse, space, sweep, wake};
+use ndpool_models::{claim, condemn, crash, lease, reuse, space, sweep, versions, wake};
 
 #[test]
 fn each_block_runs_once_and_its_result_is_seen() {
@@ -171,6 +172,112 @@ fn the_result_that_fits_is_kept() {
 #[should_panic(expected = "the first result fits")]
 fn certainty_without_having_been_alone_is_found_out() {
     space::the_result_that_fits_is_kept(Certain::AtOnce);
+}
+
+#[test]
+fn a_copy_of_a_version_is_whole() {
+    versions::a_copy_is_whole(Bytes::AfterTheStamp, Copy::Checked);
+}
+
+#[test]
+#[should_panic(expected = "a mixture")]
+fn bytes_before_their_stamp_are_found_out() {
+    versions::a_copy_is_whole(Bytes::BeforeTheStamp, Copy::Checked);
+}
+
+#[test]
+#[should_panic(expected = "a mixture")]
+fn bytes_after_their_commit_are_found_out() {
+    versions::a_copy_is_whole(Bytes::AfterTheCommit, Copy::Checked);
+}
+
+#[test]
+#[should_panic(expected = "a mixture")]
+fn a_copy_that_is_not_checked_is_found_out() {
+    versions::a_copy_is_whole(Bytes::AfterTheStamp, Copy::Unchecked);
+}
+
+#[test]
+#[should_panic(expected = "a mixture")]
+fn a_copy_that_is_checked_too_early_is_found_out() {
+    versions::a_copy_is_whole(Bytes::AfterTheStamp, Copy::CheckedTooEarly);
+}
+
+#[test]
+#[should_panic(expected = "a mixture")]
+fn two_plain_buffers_are_found_out() {
+    versions::two_plain_buffers();
+}
+
+#[test]
+fn an_old_buffer_is_not_taken_for_the_last() {
+    versions::an_old_buffer_is_not_taken_for_the_last();
+}
+
+#[test]
+fn columns_are_of_one_version() {
+    versions::columns_are_of_one_version(Bytes::AfterTheStamp);
+}
+
+#[test]
+#[should_panic(expected = "of 3")]
+fn a_commit_before_all_columns_is_found_out() {
+    versions::columns_are_of_one_version(Bytes::AfterTheCommit);
+}
+
+#[test]
+fn what_is_held_stays() {
+    versions::what_is_held_stays(1, 3, LetGo::AfterReading);
+}
+
+#[test]
+fn what_one_of_two_holds_stays() {
+    versions::what_is_held_stays(2, 2, LetGo::AfterReading);
+}
+
+#[test]
+#[should_panic]
+fn letting_go_before_reading_is_found_out() {
+    versions::what_is_held_stays(1, 3, LetGo::BeforeReading);
+}
+
+#[test]
+fn a_writer_of_versions_may_die_at_any_step() {
+    versions::a_writer_may_die_at_any_step(Takeover::WithTheLock);
+}
+
+#[test]
+#[should_panic]
+fn two_writers_of_versions_are_found_out() {
+    versions::a_writer_may_die_at_any_step(Takeover::WithoutTheLock);
+}
+
+#[test]
+fn writers_of_versions_may_die_while_somebody_reads() {
+    versions::writers_may_die_while_somebody_reads();
+}
+
+#[test]
+fn a_reader_of_versions_may_die_at_any_step() {
+    versions::a_reader_may_die_at_any_step();
+}
+
+#[test]
+fn pins_of_the_dead_are_cleared() {
+    versions::pins_of_the_dead_are_cleared(1, Clearing::UnderTheSeat);
+}
+
+#[test]
+#[should_panic]
+fn clearing_pins_after_a_look_is_found_out() {
+    versions::pins_of_the_dead_are_cleared(2, Clearing::AfterALook);
+}
+
+#[test]
+fn no_waiter_misses_a_version() {
+    for n_waiters in [1, 2] {
+        versions::no_waiter_misses_a_version(n_waiters);
+    }
 }
 
 #[test]

@@ -1,0 +1,6 @@
+//! The files under test, exactly as the product compiles them.
+
+#[path = "../../../pool/src/shared/bell.rs"]
+pub(crate) mod bell;
+#[path = "../../../pool/src/shared/versions.rs"]
+pub(crate) mod versions;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::catalog::{Catalog, Usage};
 use super::data_server::{check_name, item_name};
-use super::error::ServerError;
+use super::error::{ServerError, is_not_found};
 use super::item::{Item, Structure};
 use crate::error::{Error, Result};
 use crate::segment::DType;
@@ -287,7 +287,7 @@ impl DataClient {
             Ok(catalog) => catalog,
             Err(no_server) => return no_server,
         };
-        if !self.has(item) {
+        if !self.has(item) || error.as_ref().is_some_and(is_not_found) {
             let infos = catalog.items().unwrap_or_default();
             let there = infos.iter().map(|info| item_name(&info.name)).collect();
             let (server, item) = (self.name().to_owned(), item.to_owned());

@@ -71,10 +71,15 @@
 //! | `client` | the client |
 //! | `item` | what a client is attached to |
 //! | `array` | arrays among the items |
+//! | `any_frame` | columns whose types are known at run time only |
 //! | `publish` | publishing them |
 //! | `frame` | frames among the items |
 //! | `reap` | the end of what killed servers left |
+//! | [`analytics`] | what is published, in figures, and as metrics |
 
+/// Analytics: what is published, in figures, and as metrics.
+pub mod analytics;
+mod any_frame;
 mod array;
 mod catalog;
 mod client;
@@ -85,6 +90,7 @@ mod item;
 mod publish;
 mod reap;
 
+pub use analytics::Analytics;
 pub use array::AnyReader;
 pub use catalog::{AfterKill, Usage};
 pub use client::{DataClient, ItemInfo};

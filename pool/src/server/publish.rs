@@ -8,7 +8,7 @@ use ndarray::{ArrayBase, ArrayRef, Data, Dimension};
 
 use super::catalog::{Admission, PATIENCE};
 use super::client::DataClient;
-use super::error::ServerError;
+use super::error::{ServerError, is_not_found};
 use super::item::Item;
 use crate::array::Element;
 use crate::error::{Error, ErrorKind, Result};
@@ -248,7 +248,7 @@ impl DataClient {
     fn hold_to_swap(&self, item: &str, name: &str) -> Result<Option<Published>> {
         let old = match Published::attach(self.options(), &name.parse()?, Kind::ALL) {
             Ok(old) => old,
-            Err(_) if !self.has(item) => return Ok(None),
+            Err(error) if is_not_found(&error) => return Ok(None),
             Err(error) => return Err(self.explain(item, Some(error))),
         };
         if !old.page().is_served() {

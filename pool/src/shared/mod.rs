@@ -143,3 +143,6 @@ pub(crate) use name::Name;
 pub(crate) use options::{Gate, Terms};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use page::read_places;
+
+#[cfg(test)]
+mod tests;

@@ -206,6 +206,37 @@ fn a_writer_that_fails_or_panics_leaves_the_last_version() {
 }
 
 #[test]
+fn several_columns_are_written_at_a_time() {
+    let frame = SharedFrame::create(&name("several"), &schema()).unwrap();
+    for _ in 0..5 {
+        let written = frame.write(|frame| {
+            write_version(frame)?;
+            let version = frame.version();
+            let names = ["even", "each", "third"];
+            let (even, mut each, third) = frame.columns_mut::<(bool, u64, i16)>(names)?;
+            assert!(even.iter().all(|&even| even == version.is_multiple_of(2)));
+            assert!(third.iter().all(|&third| third == (version / 3 * 3) as i16));
+            each.fill(0);
+            each += version;
+            // As it is by now, and as it was, which costs no copy.
+            assert!(frame.column::<u64>("each")?.iter().all(|&each| each == version));
+            assert!(frame.column::<f64>("second")?.iter().all(|&second| second == (version / 2 * 2) as f64));
+            Ok(())
+        });
+        written.unwrap();
+        frame.read(check).unwrap();
+    }
+    let mut refused = Vec::new();
+    let _ = frame.write(|frame| {
+        refused.push(frame.columns_mut::<(u64, u64)>(["each", "each"]).map(|_| ()).unwrap_err());
+        refused.push(frame.columns_mut::<(u64, u64)>(["each", "even"]).map(|_| ()).unwrap_err());
+        frame.columns_mut::<(u64, u64)>(["each", "none"]).map(|_| ())
+    });
+    assert_eq!(refused[0].to_string(), "column `each` is asked for twice at a time");
+    assert_eq!(refused[1].to_string(), "column `even` has elements of type bool, wanted uint64");
+}
+
+#[test]
 fn versions_are_kept_for_who_holds_them_and_copies_are_told_when_they_are_late() {
     let name = name("held");
     let frame = SharedFrame::create_lending(&Options::new(), &name, &schema(), 2).unwrap();

@@ -1,8 +1,7 @@
 //! Goal: NumPy opens a frame by its path while it is used, reads one version of it, and knows that it did.
 //!
 //! Method: Python maps the file, looks at the version, copies columns, looks whether they were still those, and prints what it read: of a
-//! frame at rest, and of one that is written at full speed meanwhile, whose columns must agree. The script is the one that the
-//! README of shared structures shows. Without Python or NumPy the test says so and ends; with `NDPOOL_TEST_REQUIRE_NUMPY=1` that is a
+//! frame at rest, and of one that is written at full speed meanwhile, whose columns must agree. Without Python or NumPy the test says so and ends; with `NDPOOL_TEST_REQUIRE_NUMPY=1` that is a
 //! failure. `NDPOOL_TEST_PYTHON` names another interpreter.
 
 use ndarray::prelude::*;
@@ -13,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The functions of the README.
+/// How Python reads frames.
 const LIBRARY: &str = include_str!("numpy/frame.py");
 
 fn command() -> Command {
@@ -110,7 +109,7 @@ fn a_matrix_is_one_array() {
     }
     let frame = SharedFrame::create(&name("matrix"), &Schema::matrix::<f32>(3, 2)).unwrap();
     frame.write(|frame| frame.assign_matrix(array![[1_f32, 2.0], [3.0, 4.0], [5.0, 6.0]].view())).unwrap();
-    frame.write(|frame| Ok(frame.matrix_mut::<f32>()?[(2, 1)] = 7.0)).unwrap();
+    frame.write(|frame| frame.matrix_mut::<f32>().map(|mut matrix| matrix[(2, 1)] = 7.0)).unwrap();
     let printed = python(
         "a = np.load(path, mmap_mode='r')
 assert a.flags.c_contiguous and not a.flags.writeable

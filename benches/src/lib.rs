@@ -20,12 +20,16 @@ mod copied_and_summed;
 mod describe_vs_avx512;
 /// How long two workers take from nothing to a first result.
 mod first_result;
+/// What shared frames cost.
+mod frames;
 /// How long a copy into fresh memory takes.
 mod fresh_segment;
 /// How long an array takes that a worker has never seen.
 mod fresh_worker;
 /// What a death costs in the middle of a job.
 mod killed_midway;
+/// What locks and events cost.
+mod locks;
 /// Samples taken in turns, and what they say.
 mod measure;
 /// What a pool and its jobs take of memory.
@@ -124,4 +128,16 @@ pub const ROWS: &[(&str, Question)] = &[
     ("14", by_workers::W_32),
     ("14", by_workers::W_64),
     ("14", by_workers::ONE_OF_64),
+    ("15", frames::publish::QUESTION),
+    #[cfg(feature = "iceoryx2")]
+    ("15", frames::publish::VS_ICEORYX),
+    ("15", frames::publish::VS_SHARED_MEMORY),
+    ("16", frames::snapshot::FRESH),
+    ("16", frames::snapshot::KEPT),
+    ("16", frames::snapshot::LENT),
+    ("17", frames::small::READ),
+    ("17", frames::small::WRITE),
+    ("18", locks::LOCK),
+    ("18", locks::VS_ROBUST),
+    ("19", locks::EVENT),
 ];

@@ -105,8 +105,17 @@ pub fn play(mut command: Command) {
 ///
 /// If it is not root, or has more threads than can be told.
 pub fn become_user(id: u32) {
+    become_member(id, id);
+}
+
+/// As [`become_user`], of this group and no other.
+///
+/// # Panics
+///
+/// As [`become_user`] does.
+pub fn become_member(user: u32, group: u32) {
     use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-    let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
     setgroups(&[]).expect("root may");
     setresgid(group, group, group).expect("root may");
     setresuid(user, user, user).expect("root may");

@@ -31,7 +31,7 @@ mod watchdog;
 
 pub use actor::{Actor, role, say, wait_to_be_told};
 pub use cgroup::Cgroup;
-pub use container::{Container, become_user, play, skip};
+pub use container::{Container, become_member, become_user, play, skip};
 pub use deaths::wait_for_deaths;
 pub use end::{End, Grudge, overflow};
 pub use gate::Gate;

@@ -1,7 +1,11 @@
 //! The command line.
 
-use std::num::NonZeroUsize;
+#[cfg(feature = "prometheus")]
+use std::net::SocketAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
@@ -10,7 +14,7 @@ use clap_complete::Shell;
 use ndpool::ops::NormOrd;
 use ndpool::ops::dynamic::{Op, Options};
 
-/// Reductions of .npy files by worker processes, and a look at the pools of this machine.
+/// Reductions of .npy files by worker processes, arrays that are published by name, and a look at what there is on this machine.
 ///
 /// Also the stock worker: a program that names `ndpool` as its worker program gets the built-in reductions from it.
 #[derive(Debug, Parser)]
@@ -24,8 +28,12 @@ const CLI_EXAMPLES: &str = "\
 Examples:
   ndpool describe x.npy                  count, sum, mean, std, min, max of an array
   ndpool reduce x.npy --op mean --axis 0 the mean along the first axis
-  ndpool ls                              pools and their segments, alive or dead
-  ndpool reap                            remove what dead pools left behind
+  ndpool serve --name prices close.npy   publish an array by name, for any process of this user
+  ndpool watch prices                    mean, std, min and max of what is published, again and again
+  ndpool get prices/close -o now.npy     save what is published, one whole version
+  ndpool put prices/close close.npy      publish another version
+  ndpool ls                              pools and published structures, alive or dead
+  ndpool reap                            remove what dead processes left behind
   ndpool stress --seconds 60             kill pools for a minute, and check every result
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
@@ -36,14 +44,25 @@ pub enum Command {
     Describe(DescribeArgs),
     /// One reduction of an array, whole or along an axis, with NumPy's names and answers
     Reduce(ReduceArgs),
-    /// List pools and their segments, with owner, age and size
+    /// Publish arrays by name: a data server
+    Serve(ServeArgs),
+    /// Follow what a data server publishes: mean, std, min, max, version and rate, again and again
+    Watch(WatchArgs),
+    /// Save what is published, one whole version
+    Get(GetArgs),
+    /// Publish a file as the next version of an item, or as a new item
+    Put(PutArgs),
+    /// List pools and their segments, and published structures, with owner, age and size
+    #[command(visible_alias = "list")]
     Ls(LsArgs),
-    /// Remove the segments of dead pools; living ones are never touched
+    /// Remove the segments of dead pools, and published structures that nobody uses; what lives is never touched
     Reap(ReapArgs),
     /// Kill pools and their workers for a while, on this machine, and check every result to the bit
     Stress(StressArgs),
     #[command(hide = true)]
     StressSupervisor(SupervisorArgs),
+    #[command(hide = true)]
+    StressShared(SharedActorArgs),
     /// Print a script that completes this program's arguments in a shell
     Completions(CompletionsArgs),
     /// Print a manual page, in roff
@@ -166,9 +185,11 @@ const LS_EXAMPLES: &str = "\
 Examples:
   ndpool ls
   ndpool ls --json | jq '.pools[] | select(.alive) | .pid'
+  ndpool ls --json | jq -r '.published[].name'
 
 JSON: pools, a list of run, directory, alive, pid, program, started (seconds since 1970), age_seconds, \
-bytes and segments, each of which has name, bytes and age_seconds. What is not known is null.";
+bytes and segments, each of which has name, bytes and age_seconds; and published, a list of name, kind, path, bytes, version, \
+attached, kept, age_seconds, pid, user (a number) and group_read. What is not known is null.";
 
 #[derive(Debug, Args)]
 #[command(after_help = REAP_EXAMPLES)]
@@ -176,6 +197,10 @@ pub struct ReapArgs {
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     pub dry_run: bool,
+
+    /// Also remove published structures that are kept though nobody uses them
+    #[arg(long)]
+    pub kept: bool,
 
     /// Print one JSON object
     #[arg(long)]
@@ -186,9 +211,195 @@ const REAP_EXAMPLES: &str = "\
 Examples:
   ndpool reap --dry-run
   ndpool reap
+  ndpool reap --kept
   ndpool reap --json | jq '[.removed[].bytes] | add'
 
-JSON: dry_run, and removed, a list like the pools of `ndpool ls --json`.";
+JSON: dry_run, and removed and removed_published, lists like pools and published of `ndpool ls --json`.";
+
+/// What is published, as `SERVER` or `SERVER/ITEM`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub server: String,
+    pub item: Option<String>,
+}
+
+impl Target {
+    /// Whether it means this item.
+    pub fn means(&self, item: &str) -> bool {
+        self.item.as_deref().is_none_or(|wanted| wanted == item)
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (server, item) = match text.split_once('/') {
+            Some((server, item)) => (server, Some(item)),
+            None => (text, None),
+        };
+        if server.is_empty() || item.is_some_and(|item| item.is_empty() || item.contains('/')) {
+            return Err("expected SERVER or SERVER/ITEM".into());
+        }
+        Ok(Self { server: server.into(), item: item.map(String::from) })
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub struct ServeArgs {
+    /// Name of the server: letters, digits, `_` and `-`, at most 64
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+
+    /// The arrays; an item is named as its file is without .npy, or by ITEM=
+    #[arg(value_name = "[ITEM=]FILE.npy", value_hint = ValueHint::FilePath)]
+    pub files: Vec<String>,
+
+    /// Publish a file again whenever it has changed
+    #[arg(long)]
+    pub watch: bool,
+
+    /// Bytes that all items together may have
+    #[arg(long, value_name = "N")]
+    pub max_bytes: Option<u64>,
+
+    /// Number of items that there may be
+    #[arg(long, value_name = "N")]
+    pub max_items: Option<u64>,
+
+    /// Let members of this user's group read
+    #[arg(long)]
+    pub group_read: bool,
+
+    /// What becomes of the items if this server is killed
+    #[arg(long, value_enum)]
+    pub after_kill: Option<AfterKill>,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  ndpool serve --name prices close.npy volume.npy
+  ndpool serve --name prices --watch close=out/latest.npy
+  ndpool serve --name scratch --max-bytes 1000000000 --after-kill remove
+
+Prints a line for each version that it publishes. Ctrl-C ends it, and takes what is published away. With --watch a file may be \
+written in place or replaced; a version is published when nobody is writing the file.";
+
+/// What becomes of the items of a server that was killed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum AfterKill {
+    /// They stay readable, and the next server of the name has them
+    Recover,
+    /// The next server of the name removes them, or `ndpool reap`
+    Remove,
+}
+
+impl From<AfterKill> for ndpool::server::AfterKill {
+    fn from(after_kill: AfterKill) -> Self {
+        match after_kill {
+            AfterKill::Recover => Self::Recover,
+            AfterKill::Remove => Self::Remove,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = WATCH_EXAMPLES)]
+pub struct WatchArgs {
+    /// What to follow
+    #[arg(value_name = "SERVER[/ITEM]")]
+    pub target: Target,
+
+    /// Time between two looks, such as 500ms, 1s or 2min
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub every: Duration,
+
+    /// Stop after so many looks [default: at Ctrl-C]
+    #[arg(long, value_name = "N")]
+    pub count: Option<NonZeroU64>,
+
+    /// Print one JSON object for each array and look
+    #[arg(long)]
+    pub json: bool,
+
+    /// Serve the figures as metrics to Prometheus, under http://ADDRESS/metrics [default address: 127.0.0.1:9464]
+    #[cfg(feature = "prometheus")]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:9464")]
+    pub prometheus: Option<SocketAddr>,
+}
+
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  ndpool watch prices
+  ndpool watch prices/close --every 100ms
+  ndpool watch prices --prometheus=127.0.0.1:9999
+  ndpool watch prices --count 1 --json | jq -r '[.name, .mean] | @tsv'
+
+A column of a frame is ITEM.COLUMN. Rates are versions per second. Ctrl-C ends it. The server may end and come again meanwhile.
+
+JSON: name, column, version, rate, dtype, shape, count, nan_count, mean, std, min, max, age_seconds, time (seconds since 1970). \
+What is not known is null.";
+
+#[derive(Debug, Args)]
+#[command(after_help = GET_EXAMPLES)]
+pub struct GetArgs {
+    /// What to save; the item may be left out if there is one only
+    #[arg(value_name = "SERVER[/ITEM]")]
+    pub target: Target,
+
+    /// Where to save it; the file is replaced as a whole, or not at all
+    #[arg(short, long, value_name = "OUT.npy", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+
+    /// The column to save, of a frame
+    #[arg(long, value_name = "NAME")]
+    pub column: Option<String>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+const GET_EXAMPLES: &str = "\
+Examples:
+  ndpool get prices/close -o close.npy
+  ndpool get prices -o close.npy
+  ndpool get ticks/trades --column price -o price.npy
+
+JSON: name, column, version, dtype, shape, output.";
+
+#[derive(Debug, Args)]
+#[command(after_help = PUT_EXAMPLES)]
+pub struct PutArgs {
+    /// The item; without one, it is named as the file is without .npy
+    #[arg(value_name = "SERVER[/ITEM]")]
+    pub target: Target,
+
+    /// The array
+    #[arg(value_name = "FILE.npy", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+const PUT_EXAMPLES: &str = "\
+Examples:
+  ndpool put prices/close close.npy
+  ndpool put prices close.npy
+
+An item of the same type and shape gets its next version in place; of another one, it is swapped for a new item at once.
+
+JSON: name, version, how (created, updated or swapped), dtype, shape.";
+
+/// A length of time, at least a millisecond.
+fn interval(text: &str) -> Result<Duration, String> {
+    let time =
+        humantime::parse_duration(text).map_err(|error| format!("{error}: expected such as 500ms or 1s"))?;
+    if time < Duration::from_millis(1) { Err("expected at least 1ms".into()) } else { Ok(time) }
+}
 
 #[derive(Debug, Args)]
 #[command(after_help = STRESS_EXAMPLES)]
@@ -204,6 +415,10 @@ pub struct StressArgs {
     /// Programs that build pools, of one to four workers each
     #[arg(long, value_name = "N", default_value = "3")]
     pub supervisors: NonZeroUsize,
+
+    /// Kill a data server and its clients instead, and check all that they read
+    #[arg(long, conflicts_with = "supervisors")]
+    pub shared: bool,
 
     /// Leave /dev/shm as it is, instead of filling one that nobody else sees
     #[arg(long)]
@@ -228,6 +443,7 @@ Examples:
   ndpool stress --seed 7 --seconds 600
   ndpool stress --seconds 3600 --supervisors 6 --verbose
   ndpool stress --no-fill
+  ndpool stress --shared --seconds 300
   ndpool stress --json | jq '.kills_total, .wrong.n, .hangs.n, .leaks.n'
 
 Programs of its own run jobs of all kinds; they and their workers are killed, crashed and stopped at random moments, and where it \
@@ -252,6 +468,22 @@ pub struct SupervisorArgs {
     pub directory: PathBuf,
     #[arg(long)]
     pub pressure: bool,
+}
+
+/// A process of `stress --shared`.
+#[derive(Debug, Args)]
+pub struct SharedActorArgs {
+    #[arg(long)]
+    pub name: String,
+    #[arg(long)]
+    pub seed: u64,
+    /// 0 is the server
+    #[arg(long)]
+    pub index: u64,
+    #[arg(long)]
+    pub start: u64,
+    #[arg(long)]
+    pub fault: bool,
 }
 
 #[derive(Debug, Args)]
@@ -386,6 +618,25 @@ pub fn usage(subcommand: &str, kind: ErrorKind, message: String) -> clap::Error 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets_are_servers_or_items() {
+        let target = |text: &str| text.parse::<Target>().map(|target| (target.server, target.item));
+        assert_eq!(target("prices"), Ok(("prices".into(), None)));
+        assert_eq!(target("prices/close"), Ok(("prices".into(), Some("close".into()))));
+        for wrong in ["", "/close", "prices/", "prices/close/last"] {
+            assert!(target(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn intervals_are_times() {
+        assert_eq!(interval("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(interval("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["0s", "1us", "soon", "5"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::io::{self, Write};
+#[cfg(feature = "prometheus")]
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What went wrong.
@@ -18,6 +21,21 @@ pub enum Failure {
         /// The first run that differed from the first of all, counted from 1.
         run: usize,
     },
+    /// A file could not be read: exit code 1.
+    File(PathBuf, io::Error),
+    /// The library failed on a file that it knows by another name: exit code 1.
+    Named(PathBuf, ndpool::Error),
+    /// Somebody is writing a file that was to be read: exit code 1.
+    Busy(PathBuf),
+    /// Files cannot be watched: exit code 1.
+    Watch(io::Error),
+    /// Signals cannot be handled: exit code 1.
+    Signals(ctrlc::Error),
+    /// Metrics cannot be served there: exit code 1.
+    #[cfg(feature = "prometheus")]
+    Exporter(SocketAddr, String),
+    /// What is published is not of a kind that the command can take; what it is, and what to do: exit code 1.
+    Unfit(String, String),
     /// A soak could not be run, or found something: exit code 1.
     Stress(String),
     /// Nobody reads stdout any more, which is nobody's fault, or it cannot be written.
@@ -49,6 +67,35 @@ impl fmt::Display for Failure {
                 "run {run} gave other bits for `{what}` than run 1\n\
                  (hint: results never depend on timing; check the machine's memory, and report a bug)"
             ),
+            Self::File(path, error) => {
+                write!(
+                    f,
+                    "cannot read `{}`: {error}\n(hint: check the path and its permissions)",
+                    path.display()
+                )
+            }
+            Self::Named(path, error) => {
+                write!(f, "`{}`: {}", path.display(), error)
+            }
+            Self::Busy(path) => write!(
+                f,
+                "`{}` is open for writing in another process\n\
+                 (hint: try again when it is complete, or let --watch wait for it)",
+                path.display()
+            ),
+            Self::Watch(error) => write!(
+                f,
+                "cannot watch files: {error}\n\
+                 (hint: there may be too many watches, fs.inotify.max_user_instances and max_user_watches)"
+            ),
+            Self::Signals(error) => write!(f, "cannot handle signals: {error}"),
+            #[cfg(feature = "prometheus")]
+            Self::Exporter(address, error) => write!(
+                f,
+                "cannot serve metrics at {address}: {error}\n\
+                 (hint: another process may have the port; choose one with --prometheus=ADDRESS)"
+            ),
+            Self::Unfit(what, hint) => write!(f, "{what}\n(hint: {hint})"),
             Self::Stress(what) => f.write_str(what),
             Self::Stdout(error) => write!(f, "cannot write to stdout: {error}"),
         }

@@ -1,9 +1,10 @@
-//! `ndpool ls` and `ndpool reap`: the pools of this machine, and the end of the dead ones.
+//! `ndpool ls` and `ndpool reap`: the pools of this machine and what is published on it, and the end of what is dead.
 
 use std::time::SystemTime;
 
 use indicatif::{DecimalBytes, HumanDuration};
-use ndpool::{RunInfo, SegmentInfo};
+use ndpool::shared::{self, SharedInfo};
+use ndpool::{RunInfo, SegmentInfo, server};
 use serde::Serialize;
 
 use crate::args::{LsArgs, ReapArgs};
@@ -30,44 +31,83 @@ struct SegmentReport {
     age_seconds: Option<f64>,
 }
 
+/// A structure that is published under a name.
+#[derive(Serialize)]
+struct PublishedReport {
+    name: String,
+    kind: &'static str,
+    path: String,
+    bytes: u64,
+    version: u64,
+    attached: bool,
+    kept: bool,
+    age_seconds: Option<f64>,
+    pid: u32,
+    user: u32,
+    group_read: bool,
+}
+
 #[derive(Serialize)]
 struct Listed {
     pools: Vec<PoolReport>,
+    published: Vec<PublishedReport>,
 }
 
 #[derive(Serialize)]
 struct Reaped {
     dry_run: bool,
     removed: Vec<PoolReport>,
+    removed_published: Vec<PublishedReport>,
 }
 
 pub fn ls(args: &LsArgs) -> Result<(), Failure> {
-    let runs = ndpool::list()?;
+    let (runs, published) = (ndpool::list()?, shared::list()?);
     let now = SystemTime::now();
     if args.json {
-        return print_json(&Listed { pools: reports(&runs, now) });
+        let (pools, published) = (reports(&runs, now), published_reports(&published, now));
+        return print_json(&Listed { pools, published });
     }
-    if runs.is_empty() {
-        return print("no pools\n");
+    if runs.is_empty() && published.is_empty() {
+        return print("no pools, and nothing published\n");
     }
-    print(&listing(&runs, now))
+    print(&listings(&runs, &published, now))
 }
 
 pub fn reap(args: &ReapArgs) -> Result<(), Failure> {
-    let removed = ndpool::reap(args.dry_run)?;
+    let runs = ndpool::reap(args.dry_run)?;
+    // What killed servers had, by their own terms; then what belongs to none.
+    let servers = server::reap(args.kept, args.dry_run)?;
+    let mut published: Vec<SharedInfo> = servers.into_iter().flat_map(|server| server.items).collect();
+    for info in shared::reap(args.kept, args.dry_run)? {
+        // A dry run finds the same twice.
+        if published.iter().all(|other| other.path != info.path) {
+            published.push(info);
+        }
+    }
     let now = SystemTime::now();
     if args.json {
-        return print_json(&Reaped { dry_run: args.dry_run, removed: reports(&removed, now) });
+        return print_json(&Reaped {
+            dry_run: args.dry_run,
+            removed: reports(&runs, now),
+            removed_published: published_reports(&published, now),
+        });
     }
-    if removed.is_empty() {
+    if runs.is_empty() && published.is_empty() {
         return print("nothing to remove\n");
     }
-    let n_segments: usize = removed.iter().map(|run| run.segments.len()).sum();
-    let n_bytes: u64 = removed.iter().map(RunInfo::len_bytes).sum();
+    let n_segments: usize = runs.iter().map(|run| run.segments.len()).sum();
+    let n_bytes: u64 = runs.iter().map(RunInfo::len_bytes).sum::<u64>()
+        + published.iter().map(|info| info.len_bytes).sum::<u64>();
     let verb = if args.dry_run { "would remove" } else { "removed" };
-    let pools = plural(removed.len(), "dead pool");
+    let pools = plural(runs.len(), "dead pool");
     let segments = plural(n_segments, "segment");
-    print(&format!("{}{verb} {pools}: {segments}, {}\n", listing(&removed, now), DecimalBytes(n_bytes)))
+    let structures = plural(published.len(), "published structure");
+    let what = match (runs.is_empty(), published.is_empty()) {
+        (false, true) => format!("{pools}: {segments}"),
+        (true, _) => structures,
+        (false, false) => format!("{pools}: {segments}; {structures}"),
+    };
+    print(&format!("{}{verb} {what}, {}\n", listings(&runs, &published, now), DecimalBytes(n_bytes)))
 }
 
 fn plural(n: usize, what: &str) -> String {
@@ -97,6 +137,55 @@ fn reports(runs: &[RunInfo], now: SystemTime) -> Vec<PoolReport> {
 /// `None` if the later time is the earlier one: clocks are set back now and then.
 fn seconds_since(earlier: SystemTime, later: SystemTime) -> Option<f64> {
     later.duration_since(earlier).ok().map(|time| time.as_secs_f64())
+}
+
+fn published_reports(published: &[SharedInfo], now: SystemTime) -> Vec<PublishedReport> {
+    let report = |info: &SharedInfo| PublishedReport {
+        name: info.name.clone(),
+        kind: info.kind.name(),
+        path: info.path.display().to_string(),
+        bytes: info.len_bytes,
+        version: info.version,
+        attached: info.attached,
+        kept: info.kept,
+        age_seconds: seconds_since(info.created, now),
+        pid: info.creator,
+        user: info.owner,
+        group_read: info.group_read,
+    };
+    published.iter().map(report).collect()
+}
+
+/// Pools, if there are any, and what is published, if there is something.
+fn listings(runs: &[RunInfo], published: &[SharedInfo], now: SystemTime) -> String {
+    let pools = if runs.is_empty() { String::new() } else { listing(runs, now) };
+    let between = if runs.is_empty() || published.is_empty() { "" } else { "\n" };
+    let published = if published.is_empty() { String::new() } else { published_listing(published, now) };
+    format!("{pools}{between}{published}")
+}
+
+/// A row for each structure.
+fn published_listing(published: &[SharedInfo], now: SystemTime) -> String {
+    let mut table = Table::new();
+    table.row(["PUBLISHED", "STATE", "KIND", "VERSION", "AGE", "SIZE", "FILE"].map(String::from));
+    for info in published {
+        let state = match (info.attached, info.kept) {
+            (true, _) => "in use",
+            (false, true) => "kept",
+            (false, false) => "dead",
+        };
+        let age = now.duration_since(info.created).map(|age| HumanDuration(age).to_string());
+        table.row([
+            info.name.clone(),
+            state.into(),
+            info.kind.name().into(),
+            info.version.to_string(),
+            age.unwrap_or_else(|_| "-".into()),
+            DecimalBytes(info.len_bytes).to_string(),
+            info.path.display().to_string(),
+        ]);
+    }
+    table.to_string()
 }
 
 /// A row for each pool, with its segments below it.

@@ -6,6 +6,9 @@
 //! | `measure` | loading, running, timing |
 //! | `describe` | `ndpool describe` |
 //! | `reduce` | `ndpool reduce` |
+//! | `serve` | `ndpool serve`, a data server |
+//! | `watch` | `ndpool watch` |
+//! | `exchange` | `ndpool get` and `ndpool put` |
 //! | `list` | `ndpool ls` and `ndpool reap` |
 //! | `stress` | `ndpool stress`, the chaos soak |
 //! | `shell` | `ndpool completions` and `ndpool man` |
@@ -16,6 +19,7 @@
 
 mod args;
 mod describe;
+mod exchange;
 mod failure;
 mod list;
 mod measure;
@@ -23,8 +27,10 @@ mod number;
 mod output;
 mod progress;
 mod reduce;
+mod serve;
 mod shell;
 mod stress;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -40,10 +46,15 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Describe(args) => describe::run(&args),
         Command::Reduce(args) => reduce::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Get(args) => exchange::get(&args),
+        Command::Put(args) => exchange::put(&args),
         Command::Ls(args) => list::ls(&args),
         Command::Reap(args) => list::reap(&args),
         Command::Stress(args) => stress::run(&args),
         Command::StressSupervisor(args) => stress::run_supervisor(&args),
+        Command::StressShared(args) => stress::run_shared_actor(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };

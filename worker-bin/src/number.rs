@@ -51,7 +51,8 @@ impl Serialize for Float32 {
 }
 
 /// One number.
-struct Scalar(Number);
+#[derive(Debug, Clone, Copy)]
+pub struct Scalar(pub Number);
 
 impl Serialize for Scalar {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

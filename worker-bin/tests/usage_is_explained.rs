@@ -6,7 +6,8 @@ mod support;
 
 use support::{ndpool, run, stderr, stdout};
 
-const SUBCOMMANDS: [&str; 7] = ["describe", "reduce", "ls", "reap", "stress", "completions", "man"];
+const SUBCOMMANDS: [&str; 11] =
+    ["describe", "reduce", "serve", "watch", "get", "put", "ls", "reap", "stress", "completions", "man"];
 
 #[test]
 fn every_help_text_has_examples_that_parse() {
@@ -55,6 +56,17 @@ fn wrong_usage_exits_with_2() {
         (&["reduce", "x.npy", "--op", "histogram", "--range", "0"], "--range"),
         (&["reduce", "x.npy", "--op", "dot"], "--with"),
         (&["reduce", "x.npy", "--op", "dot", "--with", "y.npy", "--axis", "0"], "dot does not take --axis"),
+        (&["serve", "x.npy"], "--name"),
+        (&["serve", "--name", "prices", "a/x.npy", "b/x.npy"], "ITEM=b/x.npy"),
+        (&["serve", "--name", "prices", "--after-kill", "cry"], "--after-kill"),
+        (&["watch"], "SERVER"),
+        (&["watch", "prices/close/last"], "SERVER/ITEM"),
+        (&["watch", "prices", "--every", "0s"], "--every"),
+        (&["watch", "prices", "--every", "soon"], "--every"),
+        (&["watch", "prices", "--count", "0"], "--count"),
+        (&["watch", "prices", "--prometheus=here"], "--prometheus"),
+        (&["get", "prices"], "--output"),
+        (&["put", "prices"], "FILE.npy"),
         (&["stress", "--seconds", "a while"], "--seconds"),
         (&["stress", "--supervisors", "0"], "--supervisors"),
         (&["completions", "csh"], "csh"),

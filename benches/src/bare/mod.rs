@@ -11,7 +11,9 @@ mod shared;
 pub(crate) use process::{Bare, Parent, Role, die_with_parent};
 pub(crate) use shared::{Shared, futex_wait, futex_wake};
 
-use crate::{copied_and_summed, first_result, fresh_worker, memory, noop_map, noop_parked, noop_warm};
+use crate::{
+    copied_and_summed, first_result, frames, fresh_worker, locks, memory, noop_map, noop_parked, noop_warm,
+};
 use std::process::ExitCode;
 
 /// The first argument of a process that plays a role.
@@ -22,7 +24,12 @@ const ROLES: &[Role] = &[
     copied_and_summed::SUM_BEHIND,
     first_result::ANSWER,
     first_result::START_WORKERS,
+    frames::publish::SUM_BUFFER,
+    frames::publish::SUM_FRAMES,
+    #[cfg(feature = "iceoryx2")]
+    frames::SUM_ICEORYX,
     fresh_worker::SUM,
+    locks::ANSWER_EVENT,
     memory::IDLE,
     memory::IDLE_BARE,
     memory::PEAK,

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::{Dimension, IxDyn};
+use ndarray::{ArrayD, Dimension, IxDyn};
 use rayon::prelude::*;
 
 use super::build::mapped_segment;
@@ -14,6 +14,7 @@ use super::element::Element;
 use super::shared::SharedArray;
 use crate::error::{Error, Result};
 use crate::segment::{DType, Fill, Header, NpyError, Run, Segment};
+use crate::sys::view::uninit_bytes;
 
 /// What the header of a `.npy` file says about its array; read by [`npy_header`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +77,25 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
     }
 }
 
+/// A copy of a `.npy` file in memory of this process alone.
+pub(crate) fn load_npy<T: Element>(path: &Path) -> Result<ArrayD<T>> {
+    let (file, header) = open_npy(path, T::DTYPE, None)?;
+    let mut array = ArrayD::<T>::uninit(header.shape.as_slice());
+    let elements = array.as_slice_mut().expect("it was just made");
+    let mut buffer = vec![0; PIECE_BYTES.min(header.data_len())];
+    for (piece, target) in uninit_bytes(elements).chunks_mut(PIECE_BYTES).enumerate() {
+        let (start, bytes) = (piece * PIECE_BYTES, &mut buffer[..target.len()]);
+        read_piece::<T>(&file, &header, start, bytes).map_err(|error| error.at(path))?;
+        for (byte, target) in bytes.iter().zip(target) {
+            target.write(*byte);
+        }
+    }
+    #[expect(unsafe_code, reason = "what was read and checked is initialised")]
+    // SAFETY: every byte of every element was written, with one that `read_piece` found to be of a value.
+    let array = unsafe { array.assume_init() };
+    Ok(array)
+}
+
 /// What went wrong on one side or the other.
 enum CopyError {
     File(NpyError),
@@ -98,15 +118,23 @@ fn copy_piece<T: Element>(
     start: usize,
     bytes: &mut [u8],
 ) -> Result<(), CopyError> {
-    file.read_exact_at(bytes, (header.data_offset + start) as u64).map_err(|error| {
-        CopyError::File(match error.kind() {
-            // It had the right length a moment ago.
-            io::ErrorKind::UnexpectedEof => check_length(file, header).err().unwrap_or(NpyError::Io(error)),
-            _ => NpyError::Io(error),
-        })
-    })?;
-    check_elements::<T>(bytes, start).map_err(CopyError::File)?;
+    read_piece::<T>(file, header, start, bytes).map_err(CopyError::File)?;
     segment.fill_at(start, bytes).map_err(CopyError::Segment)
+}
+
+/// Reads bytes of the data from `start` on, which must be values.
+fn read_piece<T: Element>(
+    file: &File,
+    header: &Header,
+    start: usize,
+    bytes: &mut [u8],
+) -> Result<(), NpyError> {
+    file.read_exact_at(bytes, (header.data_offset + start) as u64).map_err(|error| match error.kind() {
+        // It had the right length a moment ago.
+        io::ErrorKind::UnexpectedEof => check_length(file, header).err().unwrap_or(NpyError::Io(error)),
+        _ => NpyError::Io(error),
+    })?;
+    check_elements::<T>(bytes, start)
 }
 
 /// Opens a file, reads its header, and compares it with what is wanted and with the file's length.

@@ -23,6 +23,7 @@ mod shared;
 pub(crate) use args::ArraySource;
 pub use args::{ArrayArg, IntoRows, IntoRowsMut};
 pub use element::Element;
+pub(crate) use load::load_npy;
 pub use load::{NpyHeader, npy_header};
 pub use mapped::MappedArray;
 pub use rows::{Rows, RowsMut};

@@ -10,10 +10,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 /// Numbers at the front of an input.
-struct Front<'a>(&'a [u8]);
+pub(super) struct Front<'a>(pub(super) &'a [u8]);
 
 impl Front<'_> {
-    fn byte(&mut self) -> u8 {
+    pub(super) fn byte(&mut self) -> u8 {
         let Some((&first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         first

@@ -9,6 +9,8 @@
 mod bytes;
 /// A segment's control page, an arena, a board: memory that others write.
 mod memory;
+/// The files of shared structures, and their names.
+mod published;
 
 #[cfg(test)]
 mod seeds;
@@ -17,6 +19,7 @@ mod tests;
 
 pub use bytes::{descriptor, failure, frame_header, manifest, messages, names, npy_header};
 pub use memory::{arena, board, segment};
+pub use published::{published, shared_names};
 
 /// What is fuzzed.
 pub type Target = fn(&[u8]);
@@ -32,5 +35,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("messages", messages),
     ("names", names),
     ("npy_header", npy_header),
+    ("published", published),
     ("segment", segment),
+    ("shared_names", shared_names),
 ];

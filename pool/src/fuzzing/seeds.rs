@@ -5,6 +5,7 @@
 //! wrote those, see `fuzz/README.md`.
 
 use super::TARGETS;
+use super::published::PARTS;
 use super::tests::corpus;
 use crate::control::{Fingerprint, KnownTask, PROTOCOL, Welcome};
 use crate::job::arena::{Arena, Plan, arena_len};
@@ -14,8 +15,9 @@ use crate::job::grid::Grid;
 use crate::job::slots::{Payload, SlotKind};
 use crate::job::word::State;
 use crate::segment::{Backing, DType, Fill, Locator, PAGE_BYTES, Place, Run, RunId, Segment};
-use crate::shared::FrameHeader;
+use crate::shared::{DoubleBuffer, Event, FrameHeader, Mutex, Options, Schema, SharedFrame};
 use crate::task::{Failure, FailureKind};
+use crate::testing::scratch_directory;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -72,6 +74,7 @@ fn array(run: &Arc<Run>, dtype: DType, shape: &[usize], mode: Mode) -> ArraySpec
 fn all() -> Seeds {
     let run = Run::create(Backing::Memfd).unwrap();
     let mut seeds = Seeds::default();
+    published(&mut seeds);
     descriptors(&run, &mut seeds);
     arenas(&run, &mut seeds);
     boards(&run, &mut seeds);
@@ -279,4 +282,56 @@ fn messages(run: &Arc<Run>, seeds: &mut Seeds) {
     let task = KnownTask { name: "heat::step".into(), layout: "f64, &mut Array2<f64>".into() };
     let hello = (PROTOCOL, "0.1.0", PID, fingerprint, [task].to_vec());
     seeds.add("messages", "hello", &serialised(&hello));
+}
+
+fn published(seeds: &mut Seeds) {
+    let directory = scratch_directory("fuzz-seeds");
+    let options = Options::new().directory(&directory);
+    let mut add = |name: &str| {
+        let path = directory.join("ndpool.x");
+        let mut file = fs::read(&path).unwrap();
+        let n_pages = file.len() / PAGE_BYTES;
+        let page = file.len() - PAGE_BYTES;
+        // Nonce, times and process are others in each run.
+        for (word, value) in [(2, NONCE), (5, 1 << 60), (6, PID.into()), (15, 1 << 60)] {
+            let at = page + 8 * word;
+            if file[at..at + 8] != [0; 8] {
+                file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        let mut input = vec![n_pages as u8];
+        for (len, at) in PARTS.into_iter().zip([0, page, page - PAGE_BYTES]) {
+            input.extend(&file[at..at + len]);
+        }
+        seeds.add("published", name, &input);
+    };
+    let event = Event::create_with(&options, "x").unwrap();
+    event.set();
+    add("event");
+    drop(event);
+    let mutex = Mutex::<u64, _>::create_striped(&options, "x", 6, 2).unwrap();
+    add("mutex");
+    drop(mutex);
+    let buffer = DoubleBuffer::<u64, _>::builder().buffers(3).options(&options).create("x", 5).unwrap();
+    let mut writer = buffer.writer().unwrap();
+    (1..4).for_each(|k| drop(writer.write(|mut frame| frame.fill(k))));
+    add("double_buffer");
+    drop((buffer, writer));
+    let schema = Schema::new(7).column::<u64>("a").column::<f32>("b");
+    let frame = SharedFrame::create_with(&options, "x", &schema).unwrap();
+    frame.write(|frame| frame.column_mut::<u64>("a").map(|mut a| a.fill(3))).unwrap();
+    add("frame");
+    drop(frame);
+    let matrix = SharedFrame::create_with(&options, "x", &Schema::matrix::<f64>(4, 3)).unwrap();
+    add("matrix");
+    drop(matrix);
+    fs::remove_dir(directory).unwrap();
+    for (name, text) in [
+        ("plain", "prices"),
+        ("item", "prices/close"),
+        ("file", "ndpool.prices.close"),
+        ("run", "abcdefabcdefabcd"),
+    ] {
+        seeds.add("shared_names", name, text.as_bytes());
+    }
 }

@@ -1,9 +1,13 @@
 //! Everything at a glance, in one pass over memory.
 
+use std::marker::PhantomData;
+
 use super::acc::{ExtremaOp, SpreadOp, Summary};
 use super::call::{empty, whole};
 use super::dtype::Dtype;
 use super::element::{MeanElement, OrderElement, SumElement};
+use super::kernel::simd::dispatch;
+use super::tasks::Flat;
 use crate::array::IntoRows;
 use crate::task::Call;
 
@@ -56,6 +60,11 @@ where
     X::Elem: SumElement + MeanElement + OrderElement,
 {
     whole(x, ()).try_then(|this: Summary<X::Elem>| finish(&this).ok_or_else(|| empty("describe")))
+}
+
+/// The same of memory at hand, as of one block; `None` of no elements.
+pub(crate) fn describe_here<T: SumElement + MeanElement + OrderElement>(x: &[T]) -> Option<Describe<T>> {
+    finish(&dispatch(Flat::<Summary<T>, T> { op: (), x, at: 0, _acc: PhantomData }))
 }
 
 /// The public form; `None` of no elements.

@@ -39,6 +39,7 @@ pub use axis::*;
 pub use bincount::{MAX_BINS, bincount};
 #[doc(hidden)]
 pub use builtin::*;
+pub(crate) use describe::describe_here;
 pub use describe::{Describe, describe};
 pub use element::{IndexElement, MeanElement, NumberElement, OrderElement, RealElement, SumElement};
 pub use histogram::{Bins, Histogram, histogram, histogram_auto};

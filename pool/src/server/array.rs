@@ -119,11 +119,10 @@ pub(super) fn mismatch(
 impl<T: Element, D: Dimension> Structure for DoubleBuffer<T, D> {}
 impl<T: Element, D: Dimension> sealed::Structure for DoubleBuffer<T, D> {
     fn attach(options: &Options, name: &str) -> Result<Self> {
-        // The first look, at whatever it is, is for a clear error.
         let published = Published::attach(options, &name.parse()?, Kind::ALL)?;
         match mismatch(&published, name, "array", T::DTYPE, D::NDIM) {
             Some(error) => Err(error),
-            None => Self::attach_with(options, name),
+            None => Self::of(published),
         }
     }
 
@@ -195,7 +194,7 @@ macro_rules! any_reader {
                 }
                 match dtype {
                     $(DType::$variant => {
-                        let buffer = DoubleBuffer::<$t, IxDyn>::attach_with(options, name)?;
+                        let buffer = DoubleBuffer::<$t, IxDyn>::of(published)?;
                         let reader = buffer.reader();
                         Ok(Self::$variant(buffer, reader))
                     })*

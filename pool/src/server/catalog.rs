@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::error::ServerError;
+use super::error::{ServerError, is_not_found};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{DType, PAGE_BYTES, write_header};
 use crate::shared::{
@@ -110,7 +110,7 @@ impl Catalog {
         let name: Name = server.parse()?;
         match Published::attach(options, &name, &[Kind::Catalog]) {
             Ok(published) => Ok(Some(Self::of(published, server, options.clone()))),
-            Err(_) if !exists(options, server) => Ok(None),
+            Err(error) if is_not_found(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }

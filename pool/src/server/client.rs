@@ -10,11 +10,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::catalog::{Catalog, Usage};
 use super::data_server::{check_name, item_name};
-use super::error::ServerError;
+use super::error::{ServerError, is_not_found};
 use super::item::{Item, Structure};
 use crate::error::{Error, Result};
 use crate::segment::DType;
-use crate::shared::{Kind, Name, Options, Published, SharedInfo, remove_with};
+use crate::shared::{Kind, Name, Options, Published, Schema, SharedFrame, SharedInfo, remove_with};
 use crate::signals::wait_if_program_ends;
 use crate::sys::host;
 use crate::sys::primitive::Ordering;
@@ -29,8 +29,10 @@ pub struct ItemInfo {
     pub file: SharedInfo,
     /// Type of the elements; `None` for what has several, or none.
     pub dtype: Option<DType>,
-    /// Lengths of the axes of an array; of a matrix rows and columns; of a frame rows.
+    /// Lengths of the axes of an array; rows and columns of a frame.
     pub shape: Vec<usize>,
+    /// The columns of a frame.
+    pub schema: Option<Schema>,
     /// When the last version was written; `None` if there is none.
     pub changed: Option<SystemTime>,
 }
@@ -161,8 +163,15 @@ impl DataClient {
         let page = published.page();
         let committed = page.committed.load(Ordering::Relaxed);
         let changed = (committed != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_nanos(committed));
-        let (dtype, shape) = super::array::type_of(&published);
-        Ok(ItemInfo { name: item_name(&file.name), file, dtype, shape, changed })
+        let (dtype, mut shape) = super::array::type_of(&published);
+        let schema = match file.kind {
+            Kind::Frame | Kind::Matrix => Some(SharedFrame::of_file(published)?.schema().clone()),
+            _ => None,
+        };
+        if let Some(schema) = &schema {
+            shape = vec![schema.n_rows(), schema.n_cols()];
+        }
+        Ok(ItemInfo { name: item_name(&file.name), file, dtype, shape, schema, changed })
     }
 
     /// Takes an item's name away. Those who use it go on with it, and are told.
@@ -278,7 +287,7 @@ impl DataClient {
             Ok(catalog) => catalog,
             Err(no_server) => return no_server,
         };
-        if !self.has(item) {
+        if !self.has(item) || error.as_ref().is_some_and(is_not_found) {
             let infos = catalog.items().unwrap_or_default();
             let there = infos.iter().map(|info| item_name(&info.name)).collect();
             let (server, item) = (self.name().to_owned(), item.to_owned());

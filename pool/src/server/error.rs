@@ -1,5 +1,7 @@
 //! What can go wrong between a server, its clients and what is published.
 
+use std::io;
+
 use crate::DType;
 use crate::error::{Error, ErrorKind};
 
@@ -174,6 +176,12 @@ fn listed(names: &[String]) -> String {
     };
     let verb = if names.len() == 1 { "is" } else { "are" };
     format!("there {verb} {}{more}", quoted.join(", "))
+}
+
+/// Whether an error is that a file was not there: what has the name by now is another question.
+pub(super) fn is_not_found(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
 }
 
 impl From<ServerError> for Error {

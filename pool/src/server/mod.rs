@@ -43,6 +43,7 @@
 //! |---|---|
 //! | array | [`put`](DataClient::put): a [`DoubleBuffer`](crate::shared::DoubleBuffer) of any type and rank, its element type known to the file |
 //! | double buffer | [`create_double_buffer`](DataClient::create_double_buffer): the same, with a writer that stays |
+//! | frame | [`create_frame`](DataClient::create_frame): a [`SharedFrame`](crate::shared::SharedFrame) of named columns |
 //!
 //! A program that knows the element type at compile time asks for [`array::<T, D>`](DataClient::array); one that does not, such as
 //! the tool, for [`any_array`](DataClient::any_array), whose values are [`AnyValue`](crate::ops::dynamic::AnyValue)s.
@@ -70,18 +71,26 @@
 //! | `client` | the client |
 //! | `item` | what a client is attached to |
 //! | `array` | arrays among the items |
+//! | `any_frame` | columns whose types are known at run time only |
 //! | `publish` | publishing them |
+//! | `frame` | frames among the items |
 //! | `reap` | the end of what killed servers left |
+//! | [`analytics`] | what is published, in figures, and as metrics |
 
+/// Analytics: what is published, in figures, and as metrics.
+pub mod analytics;
+mod any_frame;
 mod array;
 mod catalog;
 mod client;
 mod data_server;
 mod error;
+mod frame;
 mod item;
 mod publish;
 mod reap;
 
+pub use analytics::Analytics;
 pub use array::AnyReader;
 pub use catalog::{AfterKill, Usage};
 pub use client::{DataClient, ItemInfo};

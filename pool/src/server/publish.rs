@@ -8,7 +8,7 @@ use ndarray::{ArrayBase, ArrayRef, Data, Dimension};
 
 use super::catalog::{Admission, PATIENCE};
 use super::client::DataClient;
-use super::error::ServerError;
+use super::error::{ServerError, is_not_found};
 use super::item::Item;
 use crate::array::Element;
 use crate::error::{Error, ErrorKind, Result};
@@ -160,9 +160,7 @@ impl DataClient {
             if let Some(version) = array.update(self.options(), &name)? {
                 return Ok(Put { version, how: How::Updated });
             }
-            // Held until the name is the other's: whoever writes this one first must not be forgotten.
             if let Some(_old) = self.hold_to_swap(item, &name)? {
-                kill_point!("server.swap.held");
                 array.create(&self.on_terms(&name, true)?, &name)?;
                 return Ok(Put { version: 1, how: How::Swapped });
             }
@@ -213,6 +211,26 @@ impl DataClient {
         }
     }
 
+    pub(super) fn replace_by<S: super::Structure>(
+        &self,
+        item: &str,
+        create: impl Fn(&Options, &str) -> Result<S>,
+    ) -> Result<Item<S>> {
+        let name = Name::item(self.name(), item)?.to_string();
+        loop {
+            if !self.has(item) {
+                match self.create_by(item, &create) {
+                    Err(error) if is_taken(&error) => continue,
+                    other => return other,
+                }
+            }
+            if let Some(_old) = self.hold_to_swap(item, &name)? {
+                let structure = create(&self.on_terms(&name, true)?, &name)?;
+                return Ok(Item::new(structure, self.clone(), item));
+            }
+        }
+    }
+
     fn exists(&self, item: &str) -> Error {
         ServerError::Exists { server: self.name().to_owned(), item: item.to_owned() }.into()
     }
@@ -225,11 +243,12 @@ impl DataClient {
         Ok(self.options().clone().keep(true).group_read(group_read).terms(Terms { gate, replaces }))
     }
 
-    /// Takes the writer's role of what has a name and is to lose it; `None` if that has changed meanwhile.
+    /// Takes the writer's role of what has a name and is to lose it, until dropped: whoever writes it first must not be forgotten. `None` if the
+    /// name has changed hands meanwhile.
     fn hold_to_swap(&self, item: &str, name: &str) -> Result<Option<Published>> {
         let old = match Published::attach(self.options(), &name.parse()?, Kind::ALL) {
             Ok(old) => old,
-            Err(_) if !self.has(item) => return Ok(None),
+            Err(error) if is_not_found(&error) => return Ok(None),
             Err(error) => return Err(self.explain(item, Some(error))),
         };
         if !old.page().is_served() {
@@ -239,8 +258,14 @@ impl DataClient {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Busy, "")),
         })?;
+        kill_point!("server.swap.held");
         Ok(old.is_current().then_some(old))
     }
+}
+
+fn is_taken(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    matches!(source, Some(ServerError::Exists { .. }))
 }
 
 /// Tries again while another process writes, which takes a moment, unless it is a writer that stays.

@@ -329,3 +329,59 @@ fn who_waits_is_told_of_versions_swaps_and_removals() {
     drop(server);
     fs::remove_dir(directory).unwrap();
 }
+
+#[test]
+fn frames_are_created_found_by_their_schema_and_replaced() {
+    use crate::shared::Schema;
+    let directory = scratch_directory("server-frames");
+    let server = DataServer::builder("s").directory(&directory).max_items(1).start().unwrap();
+    let schema = Schema::new(4).column::<f64>("price").column::<u32>("volume");
+    let frame = server.create_frame("f", &schema).unwrap();
+    assert!(server.create_frame("f", &schema).is_err() && server.create_frame("g", &schema).is_err());
+    frame.write(|frame| frame.column_mut::<f64>("price").map(|mut price| price.fill(2.0))).unwrap();
+    let found = server.frame_of("f", &schema).unwrap();
+    assert_eq!(found.read(|snapshot| Ok(snapshot.column::<f64>("price")?.sum())).unwrap(), 8.0);
+    let other = Schema::matrix::<i16>(2, 3);
+    assert_eq!(server.frame_of("f", &other).unwrap_err().kind(), ErrorKind::Npy);
+    assert!(matches!(
+        source(&server.any_array("f").unwrap_err()),
+        ServerError::WrongKind { found: "frame", .. }
+    ));
+    let info = server.info("f").unwrap();
+    assert_eq!((info.shape, info.schema.as_ref(), info.file.version), (vec![4, 2], Some(&schema), 2));
+    // It is being written by a handle that stays.
+    assert!(matches!(source(&server.replace_frame("f", &other).unwrap_err()), ServerError::Busy { .. }));
+    frame.stop_writing().unwrap();
+    server.replace_frame("f", &other).unwrap();
+    assert_eq!((found.state(), server.frame_of("f", &other).unwrap().version()), (State::Replaced, 1));
+    assert!(server.put("f", &ndarray::array![1]).is_ok());
+    assert!(matches!(
+        source(&server.frame("f").unwrap_err()),
+        ServerError::WrongKind { wanted: "frame", .. }
+    ));
+    drop(server);
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
+fn files_are_loaded_whatever_their_type() {
+    use crate::ops::dynamic::AnyValue;
+    let directory = scratch_directory("server-load");
+    let path = directory.join("x.npy");
+    for value in [
+        AnyValue::from(
+            ndarray::Array::from_shape_fn((300, 401), |(i, j)| i as f64 - j as f64 / 7.0).into_dyn(),
+        ),
+        ndarray::array![[true, false]].into_dyn().into(),
+        ndarray::ArrayD::<u8>::zeros(vec![0, 3]).into(),
+        ndarray::arr0(5_i64).into_dyn().into(),
+    ] {
+        value.save_npy(&path).unwrap();
+        assert!(AnyValue::load_npy(&path).unwrap().same_bits(&value));
+    }
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.pop();
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(AnyValue::load_npy(&path).unwrap_err().kind(), ErrorKind::Npy);
+    fs::remove_dir_all(directory).unwrap();
+}

@@ -1,4 +1,5 @@
 use crate::scenario::{self, End, OLD_FILE, ROOM_BYTES, SHARED_MEMORY};
+use crate::shared;
 use ndpool::{Backing, Pool, Stderr};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -35,6 +36,9 @@ pub fn direct(scenario: &str, order: &str, directory: &Path) -> ExitCode {
     let order = Order::parse(order);
     let hits = directory.join("hits");
 
+    let structures = if memory.is_own { PathBuf::from(SHARED_MEMORY) } else { directory.join("structures") };
+    fs::create_dir_all(&structures).expect("the directory is there");
+
     let mut kill = String::new();
     for (index, point) in scenario.prelude.iter().enumerate() {
         let _ = write!(kill, "{point}:{};", scenario::prelude_file_in(directory, index).display());
@@ -44,7 +48,7 @@ pub fn direct(scenario: &str, order: &str, directory: &Path) -> ExitCode {
         Some(Order { point, hit, who }) => _ = write!(kill, "{point}:{hit}:{who}:{}", hits.display()),
         None => _ = player.env("NDPOOL_KILL_TRACE", directory.join("trace")),
     }
-    player.args(["play", scenario.name]).env("NDPOOL_KILL", kill);
+    player.args(["play", scenario.name]).env("NDPOOL_KILL", kill).env(shared::DIRECTORY, &structures);
     let output = fs::File::create(directory.join("output")).expect("the directory is there");
     player.stdin(Stdio::null()).stderr(output.try_clone().expect("a descriptor is left")).stdout(output);
     let mut player = player.spawn().expect("the program can be started again");
@@ -71,13 +75,19 @@ pub fn direct(scenario: &str, order: &str, directory: &Path) -> ExitCode {
     }
     check_saved_file(directory, was_player_killed, &mut wrong);
     let next = std::panic::catch_unwind(|| {
+        if scenario.is_shared {
+            ndpool::server::reap_in(&structures, true, false).unwrap();
+            ndpool::shared::reap_in(&structures, true, false).unwrap();
+            return;
+        }
         let pool = Pool::builder().workers(1).backing(Backing::Named).stderr(Stderr::Keep).build().unwrap();
         drop(scenario::steps(&pool));
     });
     if next.is_err() {
-        wrong.push("the next pool does not work".into());
+        wrong.push("the next pool, or reaping, does not work".into());
     }
-    let left_after = memory.left_by(pid);
+    let mut left_after = memory.left_by(pid);
+    left_after.extend((!memory.is_own).then(|| names_in(&structures)).into_iter().flatten());
     if !left_after.is_empty() || memory.is_used() {
         wrong.push(format!(
             "after the next pool there is {left_after:?}, memory in use: {}",
@@ -196,7 +206,7 @@ fn names_in(directory: &Path) -> Vec<String> {
 
 /// What is there, or in the directory of arrays, and belongs to nobody.
 fn strays(directory: &Path, was_player_killed: bool) -> Vec<String> {
-    const KNOWN: [&str; 5] = ["arrays", "corpse.hits", "trace", "output", "saved.npy"];
+    const KNOWN: [&str; 6] = ["arrays", "structures", "corpse.hits", "trace", "output", "saved.npy"];
     const KNOWN_STARTS: [&str; 3] = ["hits", "prelude", "ndpool-gate."];
     let is_half_saved = |name: &str| was_player_killed && name.starts_with(".saved.npy");
     // Two things are not promised. Who is killed while it saves leaves the temporary file. And the directory of a socket gets

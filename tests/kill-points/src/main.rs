@@ -19,6 +19,8 @@
 mod director;
 /// Programs that use ndpool and check every result.
 mod scenario;
+/// Programs that share structures, outside of pools.
+mod shared;
 /// All runs, and the table.
 mod sweep;
 /// What the scenarios' workers do.

@@ -1,3 +1,4 @@
+use crate::shared;
 use crate::tasks::*;
 use ndarray::prelude::*;
 use ndpool::{Backing, Error, ErrorKind, Pool, SharedArray, Stderr};
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 pub struct Scenario {
     pub name: &'static str,
     play: fn(),
+    /// Whether its processes are no pool's: whoever passes a point dies.
+    pub is_shared: bool,
     /// Points at which it has processes killed of its own accord, as `NDPOOL_KILL` has them, without the files.
     pub prelude: &'static [&'static str],
     pub end: End,
@@ -24,34 +27,49 @@ pub enum End {
 
 /// All there are, the cheapest first: each point is tried in the first that passes it.
 pub const ALL: &[Scenario] = &[
-    Scenario { name: "arrays", play: arrays, prelude: &[], end: End::WithSuccess },
-    Scenario { name: "single", play: single, prelude: &[], end: End::WithSuccess },
-    Scenario { name: "memfd", play: memfd, prelude: &[], end: End::WithSuccess },
-    Scenario { name: "file", play: file, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "arrays", play: arrays, is_shared: false, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "single", play: single, is_shared: false, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "memfd", play: memfd, is_shared: false, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "file", play: file, is_shared: false, prelude: &[], end: End::WithSuccess },
     Scenario {
         name: "deaths",
         play: deaths,
+        is_shared: false,
         prelude: &["commit.array_half_written:1:worker", "spill.written:1:worker"],
         end: End::WithSuccess,
     },
-    Scenario { name: "retirement", play: retirement, prelude: &[], end: End::WithSuccess },
-    Scenario { name: "limits", play: limits, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "retirement", play: retirement, is_shared: false, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "limits", play: limits, is_shared: false, prelude: &[], end: End::WithSuccess },
     Scenario {
         name: "condemnation",
         play: condemnation,
+        is_shared: false,
         prelude: &["condemn.word:1:until=block.condemned"],
         end: End::WithSuccess,
     },
-    Scenario { name: "room", play: room, prelude: &[], end: End::WithSuccess },
-    Scenario { name: "way", play: way, prelude: &[], end: End::WithSuccess },
-    Scenario { name: "queue", play: queue, prelude: &[], end: End::WithSuccess },
-    Scenario { name: "exit", play: exit, prelude: &[], end: End::WithSuccess },
-    Scenario { name: "signal", play: signal, prelude: &[], end: End::BySignal(libc::SIGTERM) },
-    Scenario { name: "reaper", play: reaper, prelude: &[], end: End::WithSuccess },
-    Scenario { name: "poison", play: poison, prelude: &["task.during:every:worker"], end: End::WithSuccess },
+    Scenario { name: "room", play: room, is_shared: false, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "way", play: way, is_shared: false, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "queue", play: queue, is_shared: false, prelude: &[], end: End::WithSuccess },
+    Scenario { name: "exit", play: exit, is_shared: false, prelude: &[], end: End::WithSuccess },
+    Scenario {
+        name: "signal",
+        play: signal,
+        is_shared: false,
+        prelude: &[],
+        end: End::BySignal(libc::SIGTERM),
+    },
+    Scenario { name: "reaper", play: reaper, is_shared: false, prelude: &[], end: End::WithSuccess },
+    Scenario {
+        name: "poison",
+        play: poison,
+        is_shared: false,
+        prelude: &["task.during:every:worker"],
+        end: End::WithSuccess,
+    },
     Scenario {
         name: "staged",
         play: staged,
+        is_shared: false,
         prelude: &["commit.staged:every:worker"],
         end: End::WithSuccess,
     },
@@ -59,14 +77,84 @@ pub const ALL: &[Scenario] = &[
         name: "late-reaper",
         play: late_reaper,
         // The second manifest that is opened is the one at home.
+        is_shared: false,
         prelude: &["reap.opened:2:until="],
         end: End::WithSuccess,
     },
     Scenario {
         name: "orphans",
         play: orphans,
+        is_shared: false,
         prelude: &["task.running:1:supervisor"],
         end: End::BySignal(libc::SIGKILL),
+    },
+    Scenario {
+        name: "shared-lives",
+        play: shared::lives,
+        is_shared: true,
+        prelude: &[],
+        end: End::WithSuccess,
+    },
+    Scenario {
+        name: "shared-buffers",
+        play: shared::buffers,
+        is_shared: true,
+        prelude: &[],
+        end: End::WithSuccess,
+    },
+    Scenario {
+        name: "shared-frames",
+        play: shared::frames,
+        is_shared: true,
+        prelude: &[],
+        end: End::WithSuccess,
+    },
+    Scenario {
+        name: "shared-mutexes",
+        play: shared::mutexes,
+        is_shared: true,
+        prelude: &[],
+        end: End::WithSuccess,
+    },
+    Scenario {
+        name: "shared-events",
+        play: shared::events,
+        is_shared: true,
+        prelude: &[],
+        end: End::WithSuccess,
+    },
+    Scenario {
+        name: "shared-heirs",
+        play: shared::heirs,
+        is_shared: true,
+        prelude: &[
+            "shared.pin.taken:2:self",
+            "shared.pin.taken:3:until=shared.commit.done",
+            "shared.write.stamped:4:self",
+        ],
+        end: End::WithSuccess,
+    },
+    Scenario {
+        name: "shared-bequests",
+        play: shared::bequests,
+        is_shared: true,
+        prelude: &["shared.lock.taken:3:self", "shared.lock.taken:5:self"],
+        end: End::WithSuccess,
+    },
+    Scenario {
+        name: "shared-queues",
+        play: shared::queues,
+        is_shared: true,
+        prelude: &["shared.wait.sleep:1:until=shared.lock.give_back"],
+        end: End::WithSuccess,
+    },
+    Scenario { name: "server", play: shared::servers, is_shared: true, prelude: &[], end: End::WithSuccess },
+    Scenario {
+        name: "server-successors",
+        play: shared::successors,
+        is_shared: true,
+        prelude: &["server.item.published:1:self", "shared.swap.waiting:1:self"],
+        end: End::WithSuccess,
     },
 ];
 
@@ -85,6 +173,9 @@ pub fn find(name: &str) -> &'static Scenario {
 pub fn play(name: &str) {
     if name == "corpse" {
         return corpse();
+    }
+    if shared::play_part(name) {
+        return;
     }
     let scenario = find(name);
     let before = holdings();
@@ -288,7 +379,7 @@ fn condemnation() {
 }
 
 /// Where the hits of a point of the prelude are counted.
-fn prelude_file(index: usize) -> PathBuf {
+pub fn prelude_file(index: usize) -> PathBuf {
     prelude_file_in(&directory(), index)
 }
 

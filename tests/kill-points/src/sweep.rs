@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const WHO: [&str; 3] = ["worker", "supervisor", "both"];
+/// In processes that are no pool's: whoever passes the point.
+const SELF: [&str; 1] = ["self"];
 
 /// Points that a worker passes before it watches its supervisor, or may pass when it was asked to end, or is to be replaced, as its
 /// supervisor shuts down: if that is killed there, the rest may be left to the next pool. At all others workers clean up.
@@ -55,6 +57,11 @@ struct Passed {
 type Run = (usize, usize, usize, &'static str);
 
 impl Row {
+    /// Whose death is tried.
+    fn who(&self) -> &'static [&'static str] {
+        if self.scenarios.iter().all(|passed| passed.scenario.is_shared) { &SELF } else { &WHO }
+    }
+
     /// Which hits to try: in the first scenario the first, one in the middle and the last two; in the second the first; with `all`
     /// these and more of every scenario. Who passes a point how often depends on timing, so some may not come.
     fn hits(&self, scenario: usize, all: bool) -> Vec<usize> {
@@ -108,7 +115,10 @@ fn sweep(prefix: &str, all: bool) -> bool {
     for (index, row) in rows.iter().enumerate() {
         for scenario in 0..row.scenarios.len() {
             let hits = row.hits(scenario, all);
-            jobs.extend(hits.into_iter().flat_map(|hit| WHO.map(|who| (index, scenario, hit, who))));
+            jobs.extend(
+                hits.into_iter()
+                    .flat_map(|hit| row.who().iter().map(move |who| (index, scenario, hit, *who))),
+            );
         }
     }
     let n_runs = jobs.len();
@@ -144,7 +154,7 @@ fn sweep(prefix: &str, all: bool) -> bool {
         }
     }
     for (index, row) in rows.iter().enumerate() {
-        for who in WHO {
+        for &who in row.who() {
             let mut runs = outcomes.iter().filter(|(run, _)| run.0 == index && run.3 == who);
             if runs.all(|(_, outcome)| outcome.word == "unreached") {
                 faults.push(format!("{} was not reached for a death of {who}", row.point.name));
@@ -304,7 +314,10 @@ fn table(rows: &[Row], outcomes: &BTreeMap<Run, Outcome>) -> String {
             counts.collect::<Vec<_>>().join(", ")
         };
         let [worker, supervisor, both] = WHO.map(cell);
-        let line = format!("{:<32} {:<10}  {worker:<24} {supervisor:<24} {both}", row.point.name, row.role);
+        let line = match row.who() {
+            ["self"] => format!("{:<32} whoever     {}", row.point.name, cell("self")),
+            _ => format!("{:<32} {:<10}  {worker:<24} {supervisor:<24} {both}", row.point.name, row.role),
+        };
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text

@@ -30,10 +30,14 @@ pub mod condemn;
 pub mod crash;
 /// A run's directories, one of which names the other.
 pub mod directories;
+/// Events between processes.
+pub mod event;
 /// Leases of jobs on rows.
 pub mod lease;
 /// The life of a published file.
 pub mod lifetimes;
+/// A lock whose owners die.
+pub mod lock;
 /// The run's lease, and what a dead run left.
 pub mod reaping;
 /// The file of one array used for the next.

@@ -189,6 +189,24 @@ pub(crate) mod primitive {
         pub(crate) fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
             self.access(order, |order| self.word.fetch_sub(value, order))
         }
+
+        pub(crate) fn fetch_and(&self, value: u32, order: Ordering) -> u32 {
+            self.access(order, |order| self.word.fetch_and(value, order))
+        }
+
+        pub(crate) fn fetch_or(&self, value: u32, order: Ordering) -> u32 {
+            self.access(order, |order| self.word.fetch_or(value, order))
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            current: u32,
+            new: u32,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u32, u32> {
+            self.access(success, |success| self.word.compare_exchange(current, new, success, failure))
+        }
     }
 
     /// Sleeps until woken, unless the word no longer has the value. There is no time in a model: a timeout would hide a
@@ -205,6 +223,7 @@ pub(crate) mod primitive {
 
     /// Wakes up to `n` sleepers and returns how many there were.
     pub(crate) fn futex_wake(word: &AtomicU32, n: u32) -> u32 {
+        crate::mortal::step();
         let mut n_asleep = word.queue.lock().unwrap();
         let n_woken = n.min(*n_asleep);
         // Who is woken is no sleeper any more, though it may be a while until it runs.

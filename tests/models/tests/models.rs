@@ -5,12 +5,14 @@
 
 use ndpool_models::bell::{self, Order as Ringing};
 use ndpool_models::crash::{Order, Refill};
+use ndpool_models::event::News;
 use ndpool_models::lease::Release;
+use ndpool_models::lock::{Newcomer, Settling, Writing};
 use ndpool_models::space::Certain;
 use ndpool_models::sweep::Afterwards;
 use ndpool_models::versions::{Bytes, Clearing, Copy, LetGo, Takeover};
 use ndpool_models::wake::WakerDies;
-use ndpool_models::{claim, condemn, crash, lease, reuse, space, sweep, versions, wake};
+use ndpool_models::{claim, condemn, crash, event, lease, lock, reuse, space, sweep, versions, wake};
 
 #[test]
 fn each_block_runs_once_and_its_result_is_seen() {
@@ -327,4 +329,92 @@ fn who_leaves_no_flag_is_woken() {
 #[should_panic(expected = "a wake-up was lost")]
 fn calls_for_flags_alone_are_found_out() {
     bell::who_leaves_no_flag_is_woken(false);
+}
+
+#[test]
+fn owners_of_a_lock_come_one_after_the_other() {
+    for is_long in [false, true] {
+        lock::owners_come_one_after_the_other(2, 4, is_long, Writing::Before);
+    }
+}
+
+#[test]
+fn three_owners_of_a_lock_come_one_after_the_other() {
+    for is_long in [false, true] {
+        lock::owners_come_one_after_the_other(3, 2, is_long, Writing::Before);
+    }
+}
+
+#[test]
+#[should_panic]
+fn an_owner_that_writes_too_late_is_found_out() {
+    lock::owners_come_one_after_the_other(2, 4, false, Writing::After);
+}
+
+#[test]
+fn who_gives_up_a_lock_takes_no_wake_up_along() {
+    for n_naps in [0, 1] {
+        lock::who_gives_up_takes_no_wake_up_along(n_naps);
+    }
+}
+
+#[test]
+fn a_death_at_any_step_leaves_the_lock_usable() {
+    lock::a_death_at_any_step_leaves_the_lock_usable(1);
+}
+
+#[test]
+fn a_death_among_three_leaves_the_lock_usable() {
+    lock::a_death_at_any_step_leaves_the_lock_usable(2);
+}
+
+#[test]
+fn a_settler_may_die_too() {
+    lock::a_settler_may_die_too();
+}
+
+#[test]
+fn a_seat_passes_from_the_dead_to_the_living() {
+    lock::a_seat_passes_from_the_dead_to_the_living(Settling::UnderTheSeat, Newcomer::SettlesFirst);
+}
+
+#[test]
+#[should_panic]
+fn a_settlement_without_the_seat_is_found_out() {
+    lock::a_seat_passes_from_the_dead_to_the_living(Settling::AfterALook, Newcomer::SettlesFirst);
+}
+
+#[test]
+#[should_panic(expected = "the lock is to be had")]
+fn a_newcomer_that_does_not_settle_first_is_found_out() {
+    lock::a_seat_passes_from_the_dead_to_the_living(Settling::UnderTheSeat, Newcomer::SettlesLast);
+}
+
+#[test]
+fn waiters_for_an_event_are_released_and_see_the_news() {
+    for n_waiters in [1, 2] {
+        event::waiters_are_released_and_see_the_news(n_waiters, News::Before);
+    }
+}
+
+#[test]
+#[should_panic]
+fn news_after_the_event_is_found_out() {
+    event::waiters_are_released_and_see_the_news(1, News::After);
+}
+
+#[test]
+fn a_set_that_is_cleared_at_once_releases() {
+    for n_times in [1, 2] {
+        event::a_set_that_is_cleared_at_once_releases(n_times);
+    }
+}
+
+#[test]
+fn a_setter_may_die_at_any_step() {
+    for n_steps in 0..4 {
+        for is_restless in [false, true] {
+            event::a_setter_may_die_at_any_step(n_steps, is_restless);
+        }
+    }
 }

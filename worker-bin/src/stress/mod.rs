@@ -26,6 +26,7 @@
 //! | `figures` | the summary |
 //! | `crew` | supervisors as the director has them |
 //! | `director` | who runs all this |
+//! | `shared` | `ndpool stress --shared`: the soak of what is shared by name |
 
 mod chance;
 mod crew;
@@ -38,6 +39,7 @@ mod jobs;
 mod killer;
 mod pidfd;
 mod report;
+mod shared;
 mod shm;
 mod supervisor;
 mod tasks;
@@ -53,6 +55,7 @@ use crate::failure::Failure;
 use crate::output::{print, print_json};
 use director::Director;
 
+pub use shared::run_actor as run_shared_actor;
 pub use supervisor::run as run_supervisor;
 
 const NOT_WANTED: &str = "--no-fill";
@@ -65,6 +68,10 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
     } else {
         shm::make_private().map_err(|error| format!("a mount namespace is not permitted here: {error}"))
     };
+    let seed = args.seed.unwrap_or_else(|| u64::from(std::process::id()));
+    if args.shared {
+        return shared::run(args, seed, private.is_ok());
+    }
     let io = |what: &'static str| move |error| Failure::Stress(format!("{what}: {error}"));
     let is_interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&is_interrupted);
@@ -72,7 +79,6 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::Stress(format!("signals cannot be handled: {error}")))?;
     // Crashes are meant; nobody wants to look at them.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    let seed = args.seed.unwrap_or_else(|| u64::from(std::process::id()));
     let directory = Directory::make().map_err(io("cannot make a directory for the soak"))?;
     let director = Director::new(args, seed, directory.0.clone(), private.is_ok(), is_interrupted);
     let mut figures = director.run().map_err(io("a supervisor cannot be started"))?;

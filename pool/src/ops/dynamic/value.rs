@@ -6,7 +6,7 @@ use std::path::Path;
 use ndarray::ArrayD;
 use num_complex::Complex;
 
-use crate::array::{Element, save_npy};
+use crate::array::{Element, load_npy, npy_header, save_npy};
 use crate::error::Result;
 use crate::segment::DType;
 use crate::sys::view::bytes_of;
@@ -32,6 +32,19 @@ macro_rules! any_value {
         )*
 
         impl AnyValue {
+            /// A copy of a `.npy` file in this process's memory, whatever its element type and rank.
+            ///
+            /// # Errors
+            ///
+            /// [`Npy`](crate::ErrorKind::Npy) if the file is none that arrays here can be loaded from,
+            /// [`Io`](crate::ErrorKind::Io) if it cannot be read.
+            pub fn load_npy(path: impl AsRef<Path>) -> Result<Self> {
+                let path = path.as_ref();
+                match npy_header(path)?.dtype {
+                    $(DType::$variant => Ok(load_npy::<$t>(path)?.into()),)*
+                }
+            }
+
             /// Whether the two have one type, one shape and the same bits: unlike for `==`, NaN is the same as itself,
             /// and the two zeros differ.
             pub fn same_bits(&self, other: &Self) -> bool {

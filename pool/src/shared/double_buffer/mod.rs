@@ -128,7 +128,11 @@ impl<T: Element, D: Dimension> DoubleBuffer<T, D> {
     /// [`ErrorKind::Npy`] if its frames have another type or number of axes; [`ErrorKind::InvalidArgument`] if the name is none.
     pub fn attach_with(options: &Options, name: &str) -> Result<Self> {
         let name: Name = name.parse()?;
-        let published = Published::attach(options, &name, &[Kind::DoubleBuffer])?;
+        Self::of(Published::attach(options, &name, &[Kind::DoubleBuffer])?)
+    }
+
+    /// What was found and is a double buffer, if its frames are of this type and rank.
+    pub(crate) fn of(published: Published) -> Result<Self> {
         let path = published.path().to_owned();
         let bad = |error: NpyError| error.at(&path);
         let header = Header::read(&mut published.header().as_slice()).map_err(bad)?;

@@ -25,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::segment::DType;
 
 impl Schema {
-    /// The same as a schema of Arrow: no field may be null; its metadata have the text form of this schema under `ndpool.schema`.
+    /// The same as a schema of Arrow, with the feature `arrow` only: no field may be null; its metadata have the text form of this schema under `ndpool.schema`.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl Schema {
 }
 
 impl Snapshot {
-    /// This version as a record batch of Arrow, without a copy of the columns, but for those of `bool`.
+    /// This version as a record batch of Arrow, without a copy of the columns, but for those of `bool`. With the feature `arrow` only.
     ///
     /// The batch keeps the snapshot until its last buffer is dropped. If the snapshot [is pinned](Self::is_pinned), that is the shared
     /// memory itself, which the writer leaves alone meanwhile; to keep a batch for long, make it of a

@@ -164,7 +164,11 @@ impl SharedFrame {
     ///
     /// As for [`attach_with`](Self::attach_with).
     pub fn attach_any_with(options: &Options, name: &str) -> Result<Self> {
-        let published = Published::attach(options, &name.parse()?, &[Kind::Frame, Kind::Matrix])?;
+        Self::of_file(Published::attach(options, &name.parse()?, &[Kind::Frame, Kind::Matrix])?)
+    }
+
+    /// What was found and is a frame.
+    pub(crate) fn of_file(published: Published) -> Result<Self> {
         let header = FrameHeader::read(&mut &published.header()[..]);
         let FrameHeader { schema, n_buffers, .. } = header.map_err(|error| error.at(published.path()))?;
         let layout = Layout::new(&schema, n_buffers).map_err(|problem| {
@@ -176,6 +180,11 @@ impl SharedFrame {
 
     fn of(published: Published, n_buffers: usize, schema: Schema, layout: Layout) -> Result<Self> {
         Ok(Self { inner: Arc::new(Inner::new(published, n_buffers, schema, layout)?) })
+    }
+
+    /// The file, as far as others need it.
+    pub(crate) fn published(&self) -> &Published {
+        self.inner.versioned.published()
     }
 
     /// What it holds.

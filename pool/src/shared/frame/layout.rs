@@ -34,7 +34,7 @@ impl Layout {
             Form::Matrix { dtype, n_cols } => {
                 let len = checked_len_bytes(&[schema.n_rows(), *n_cols], dtype.size_bytes());
                 let len = len.ok_or_else(overflows)?;
-                Self { columns: [0..len].to_vec(), record_bytes: len }
+                Self { columns: vec![Range { start: 0, end: len }], record_bytes: len }
             }
             Form::Columns(columns) => {
                 let mut ranges = Vec::with_capacity(columns.len());
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_matrix_has_no_gaps() {
         let layout = Layout::new(&Schema::matrix::<f32>(3, 5), 3).unwrap();
-        assert_eq!((layout.columns, layout.record_bytes), ([0..60].to_vec(), 60));
+        assert_eq!((&layout.columns[0], layout.columns.len(), layout.record_bytes), (&(0..60), 1, 60));
     }
 
     #[test]

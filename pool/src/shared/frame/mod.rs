@@ -8,11 +8,13 @@
 //! | `inner` | what handles, snapshots and writers share |
 //! | `snapshot` | one version, as readers see it |
 //! | `write` | the next version, as its writer sees it |
+//! | `columns` | several columns of it at a time |
 //! | `frame` | the handle |
 //! | `arrow` | snapshots as record batches of Apache Arrow |
 
 #[cfg(feature = "arrow")]
 mod arrow;
+mod columns;
 #[expect(clippy::module_inception, reason = "it is the frame")]
 mod frame;
 mod header;
@@ -22,10 +24,13 @@ mod schema;
 mod snapshot;
 mod write;
 
+pub use columns::ColumnTypes;
 pub use frame::SharedFrame;
-
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use header::FrameHeader;
 pub use schema::{Column, Schema};
 pub use snapshot::Snapshot;
 pub use write::FrameMut;
+
+#[cfg(test)]
+mod tests;

@@ -200,13 +200,8 @@ impl Schema {
         }
     }
 
-    /// As `check`, for a schema that a program gives.
-    pub(super) fn checked(&self) -> Result<(), Error> {
-        self.check().map_err(|problem| Error::new(ErrorKind::InvalidArgument, format!("a schema: {problem}")))
-    }
-
     /// Refuses another schema than the one that is wanted, and says where they differ first.
-    pub(super) fn expect(&self, wanted: &Self) -> Result<(), NpyError> {
+    pub(crate) fn expect(&self, wanted: &Self) -> Result<(), NpyError> {
         if self == wanted {
             return Ok(());
         }

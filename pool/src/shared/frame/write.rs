@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use ndarray::{ArrayView1, ArrayView2, ArrayViewMut, ArrayViewMut1, ArrayViewMut2, Dimension, Ix1, Ix2};
+use ndarray::{
+    ArrayView, ArrayView1, ArrayView2, ArrayViewMut, ArrayViewMut1, ArrayViewMut2, Dimension, Ix1, Ix2,
+};
 
+use super::columns::ColumnTypes;
 use super::inner::Inner;
 use super::schema::Schema;
 use crate::array::Element;
@@ -39,6 +42,34 @@ impl<'a> FrameMut<'a> {
         &self.inner.schema
     }
 
+    /// A column, to be read: as it was written in this version, or as the last version left it.
+    ///
+    /// # Shapes
+    ///
+    /// `(n_rows,)`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`column_mut`](Self::column_mut).
+    pub fn column<T: Element>(&self, name: &str) -> Result<ArrayView1<'_, T>> {
+        let column = self.schema().find(name, T::DTYPE)?;
+        self.view(column, Ix1(self.schema().n_rows()))
+    }
+
+    /// All of a matrix, to be read: as it was written in this version, or as the last version left it.
+    ///
+    /// # Shapes
+    ///
+    /// `(n_rows, n_cols)`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`matrix_mut`](Self::matrix_mut).
+    pub fn matrix<T: Element>(&self) -> Result<ArrayView2<'_, T>> {
+        self.schema().expect_matrix(T::DTYPE)?;
+        self.view(0, Ix2(self.schema().n_rows(), self.schema().n_cols()))
+    }
+
     /// A column, to be changed: it has its present values, which are copied when it is first asked for.
     ///
     /// # Shapes
@@ -53,6 +84,28 @@ impl<'a> FrameMut<'a> {
         let column = self.schema().find(name, T::DTYPE)?;
         let dim = Ix1(self.schema().n_rows());
         self.view_mut(column, dim, true)
+    }
+
+    /// Several columns at a time, to be changed: each as [`column_mut`](Self::column_mut) gives it.
+    ///
+    /// ```
+    /// # use ndpool::shared::{Options, Schema, SharedFrame};
+    /// # let schema = Schema::new(3).column::<f64>("price").column::<u64>("volume");
+    /// # let options = Options::new().directory(std::env::temp_dir());
+    /// # let frame = SharedFrame::create_with(&options, "columns_example", &schema)?;
+    /// frame.write(|frame| {
+    ///     let (mut price, mut volume) = frame.columns_mut::<(f64, u64)>(["price", "volume"])?;
+    ///     (price[1], volume[1]) = (20.5, 300);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), ndpool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`column_mut`](Self::column_mut); [`ErrorKind::InvalidArgument`] also if a column comes twice.
+    pub fn columns_mut<C: ColumnTypes>(&mut self, names: C::Names<'_>) -> Result<C::Views<'_>> {
+        C::views(self, names)
     }
 
     /// A column, to be written as a whole: it has the values of some older version, and is not copied first.
@@ -132,6 +185,22 @@ impl<'a> FrameMut<'a> {
         self.view_mut(0, dim, carry)
     }
 
+    #[expect(unsafe_code, reason = "memory that only this writer changes becomes a typed view")]
+    fn view<T: Element, D: Dimension>(&self, column: usize, dim: D) -> Result<ArrayView<'_, T, D>> {
+        let inner = self.inner;
+        let len = inner.layout.columns[column].len();
+        debug_assert_eq!(len, dim.size() * size_of::<T>());
+        let found = inner.versioned.versions().find(column, self.version());
+        let buffer = found.ok_or_else(|| inner.damaged("a column has no buffer"))?.buffer;
+        let bytes = inner.mapping().bytes_at_rest(inner.versioned.offset(column, buffer), len);
+        if !T::valid(bytes) {
+            return Err(inner.invalid(column, T::DTYPE));
+        }
+        // SAFETY: as in `view_mut`. The buffer is this version's, or that of the last one, which is current and so chosen by nobody; a view
+        // to write through would borrow `self` mutably.
+        Ok(unsafe { view::view(bytes.as_ptr().cast::<T>(), dim) })
+    }
+
     #[expect(unsafe_code, reason = "memory that only this writer uses becomes a typed view")]
     fn view_mut<T: Element, D: Dimension>(
         &mut self,
@@ -139,24 +208,29 @@ impl<'a> FrameMut<'a> {
         dim: D,
         carry: bool,
     ) -> Result<ArrayViewMut<'_, T, D>> {
+        debug_assert_eq!(self.inner.layout.columns[column].len(), dim.size() * size_of::<T>());
+        let first = self.first::<T>(column, carry)?;
+        // SAFETY: the column has as many bytes as `dim` has elements, and these are values of the schema's type, which `first` has checked.
+        // They stay mapped as long as the frame is borrowed. Nobody else reads or writes them but through copies that are validated
+        // afterwards: the buffer was taken from those that are neither current nor pinned, by the only writer there is. Another view of
+        // it would have to come from `self`, which the result borrows mutably.
+        Ok(unsafe { view::view_mut(first, dim) })
+    }
+
+    /// The first element of a column's buffer in this version, in which all bytes are values of its type.
+    pub(super) fn first<T: Element>(&mut self, column: usize, carry: bool) -> Result<*mut T> {
         let inner = self.inner;
         let target = if carry { self.writing.column_with_last(column) } else { self.writing.column(column) };
-        let at = self.writing.offset(column, target);
-        let len = inner.layout.columns[column].len();
-        debug_assert_eq!(len, dim.size() * size_of::<T>());
+        let (at, len) = (self.writing.offset(column, target), inner.layout.columns[column].len());
         let mapping = inner.mapping();
         if !T::valid(mapping.bytes_at_rest(at, len)) {
             if carry {
                 return Err(inner.invalid(column, T::DTYPE));
             }
+            // What it holds is old, and will be written as a whole.
             mapping.zero(at..at + len);
         }
-        let first = mapping.as_mut_ptr().wrapping_add(at).cast::<T>();
-        // SAFETY: the column has as many bytes as `dim` has elements, and these are values of the schema's type, by the check. They stay
-        // mapped as long as the frame is borrowed. Nobody else reads or writes them but through copies that are validated afterwards: the
-        // buffer was taken from those that are neither current nor pinned, by the only writer there is. Another view of it would have
-        // to come from `self`, which the result borrows mutably.
-        Ok(unsafe { view::view_mut(first, dim) })
+        Ok(mapping.as_mut_ptr().wrapping_add(at).cast::<T>())
     }
 }
 

@@ -15,6 +15,8 @@
 //! then itself; in a supervisor it is one of its workers, the supervisor itself, or all workers and then itself. Whoever is not
 //! killed goes on.
 //!
+//! `self`, for processes that are no pool's, is whoever is at that hit.
+//!
 //! Hits are counted over all processes, in the length of the file: each hit appends a byte, and the kernel tells whoever
 //! appended it where its byte lies. So exactly one process finds itself to be the n-th, and the workers that replace the dead
 //! pass the same point unharmed. A hit with nobody to kill, such as a worker's before there is one, does not count; it is
@@ -62,6 +64,8 @@ enum Who {
     Worker,
     Supervisor,
     Both,
+    /// Whoever passes the point.
+    This,
     /// Nobody; to wait for this point.
     NobodyUntil(String),
 }
@@ -138,6 +142,7 @@ impl Arming {
             "worker" => Who::Worker,
             "supervisor" => Who::Supervisor,
             "both" => Who::Both,
+            "self" => Who::This,
             other => Who::NobodyUntil(other.strip_prefix("until=")?.to_owned()),
         };
         Some(Self { point, hit, who, file: parts.next()?.into() })
@@ -195,6 +200,9 @@ impl Arming {
 
 /// Whom this process has to kill, and whether itself after that.
 fn victims(who: &Who) -> (Vec<ProcessHandle>, bool) {
+    if *who == Who::This {
+        return (Vec::new(), true);
+    }
     match SUPERVISOR.get() {
         None => {
             let mut workers = if *who == Who::Supervisor { Vec::new() } else { living_workers() };

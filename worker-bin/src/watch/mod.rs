@@ -1,0 +1,80 @@
+//! `ndpool watch`: figures of what a data server publishes, again and again.
+//!
+//! | file | concept |
+//! |---|---|
+//! | `rates` | versions per second |
+//! | `report` | a look as a table and as JSON |
+//! | `exporter` | the figures as metrics for Prometheus |
+
+#[cfg(feature = "prometheus")]
+mod exporter;
+mod rates;
+mod report;
+
+use std::io::{IsTerminal, stdout};
+use std::sync::mpsc;
+use std::time::{Instant, SystemTime};
+
+use ndpool::server::analytics::{Analytics, until_next};
+use ndpool::server::{DataClient, analytics};
+
+use crate::args::WatchArgs;
+use crate::failure::Failure;
+use crate::output::{print, print_json};
+use rates::Rates;
+use report::{Line, table};
+
+/// Up to the top left corner of a terminal, and the rest of it cleared.
+const REDRAW: &str = "\x1b[H\x1b[J";
+/// The whole terminal cleared.
+const CLEAR: &str = "\x1b[2J";
+
+pub fn run(args: &WatchArgs) -> Result<(), Failure> {
+    // A signal ends the wait for the next look, and the program then lets go of what it is attached to.
+    let (stop, stopped) = mpsc::channel();
+    ctrlc::set_handler(move || drop(stop.send(()))).map_err(Failure::Signals)?;
+    let client = DataClient::connect(&args.target.server)?;
+    if let Some(item) = &args.target.item {
+        // Says what there is in its place.
+        client.info(item)?;
+    }
+    #[cfg(feature = "prometheus")]
+    if let Some(address) = args.prometheus {
+        exporter::install(address, args.every)?;
+        analytics::describe_metrics();
+    }
+    let mut worker = Analytics::new(client);
+    if let Some(item) = &args.target.item {
+        worker = worker.only(item);
+    }
+    let is_live = !args.json && stdout().is_terminal();
+    if is_live {
+        print(CLEAR)?;
+    }
+    let mut rates = Rates::default();
+    let start = Instant::now();
+    let mut n_left = args.count.map(std::num::NonZeroU64::get);
+    loop {
+        let pass = worker.pass()?;
+        pass.publish();
+        let lines = rates.lines(&pass, Instant::now(), SystemTime::now());
+        if args.json {
+            lines.iter().try_for_each(|line: &Line| print_json(line))?;
+        } else {
+            let text = table(&pass, &lines);
+            print(&if is_live { format!("{REDRAW}{text}") } else { format!("{text}\n") })?;
+        }
+        for (item, error) in &pass.failed {
+            tell(&format!("error: {}/{item}: {error}\n", pass.server));
+        }
+        n_left = n_left.map(|n| n - 1);
+        if n_left == Some(0) || stopped.recv_timeout(until_next(start.elapsed(), args.every)).is_ok() {
+            return Ok(());
+        }
+    }
+}
+
+/// If stderr is gone, there is nobody to tell.
+fn tell(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+}

@@ -431,11 +431,6 @@ impl Published {
         true
     }
 
-    /// Whether this process is a forked child of the one that has this handle: nothing is mapped here.
-    pub(crate) fn is_forked(&self) -> bool {
-        self.file.is_forked()
-    }
-
     /// Takes the name away. Those who use the file go on.
     ///
     /// # Errors

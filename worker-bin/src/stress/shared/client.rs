@@ -115,9 +115,10 @@ impl Client<'_> {
         let rows = self.chance.index(1..*self.chance.clone().pick(&[8, 8, 64, 2000]));
         let shape = vec![rows, self.chance.index(1..40)];
         match self.chance.within(0..3) {
-            0 => {
+            // With a fault to be noticed, most of what there is has it.
+            n if n == 0 || self.args.fault => {
                 let mut array = ArrayD::from_elem(shape, value as f64);
-                if self.args.fault && self.chance.one_in(4) {
+                if self.args.fault && !self.chance.one_in(4) {
                     array.iter_mut().last().into_iter().for_each(|last| *last += 1.0);
                 }
                 array.into()

@@ -416,12 +416,6 @@ impl Published {
             .with_hint("drop handles that are not used, or share one between threads"))
     }
 
-    /// Whether the holder of a seat lives: this handle, or another.
-    pub(crate) fn is_seat_alive(&self, seat: u16) -> bool {
-        let own = *self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        own == Some(seat) || self.is_taken(Role::Seat(seat))
-    }
-
     /// Runs `settle` if the holder of a seat is dead. Nobody can take the seat meanwhile, so what has its number is the dead one's. Whether
     /// it ran.
     pub(crate) fn settle_if_dead(&self, seat: u16, settle: impl FnOnce()) -> bool {

@@ -1,12 +1,8 @@
+use crate::shared::bell::Bell;
 use crate::sys::primitive::{AtomicU32, AtomicU64, Ordering, futex_wait, futex_wake};
 use crate::world::check;
 use loom::sync::Arc;
 use loom::thread;
-
-#[path = "../../../pool/src/shared/bell.rs"]
-mod product;
-
-use product::Bell;
 
 /// In which order things are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

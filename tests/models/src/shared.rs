@@ -2,9 +2,9 @@
 
 #[path = "../../../pool/src/shared/bell.rs"]
 pub(crate) mod bell;
-#[path = "../../../pool/src/shared/versions.rs"]
-pub(crate) mod versions;
 #[path = "../../../pool/src/shared/lock.rs"]
 pub(crate) mod lock;
 #[path = "../../../pool/src/shared/signal.rs"]
 pub(crate) mod signal;
+#[path = "../../../pool/src/shared/versions.rs"]
+pub(crate) mod versions;

@@ -12,8 +12,7 @@ use ndpool_models::space::Certain;
 use ndpool_models::sweep::Afterwards;
 use ndpool_models::versions::{Bytes, Clearing, Copy, LetGo, Takeover};
 use ndpool_models::wake::WakerDies;
-use ndpool_models::{claim, condemn, crash, lease, reuse, space, sweep, versions, wake};
-use ndpool_models::{claim, condemn, crash, event, lease, lock, reuse, space, sweep, wake};
+use ndpool_models::{claim, condemn, crash, event, lease, lock, reuse, space, sweep, versions, wake};
 
 #[test]
 fn each_block_runs_once_and_its_result_is_seen() {

@@ -28,6 +28,8 @@ mod fresh_segment;
 mod fresh_worker;
 /// What a death costs in the middle of a job.
 mod killed_midway;
+/// What locks and events cost.
+mod locks;
 /// Samples taken in turns, and what they say.
 mod measure;
 /// What a pool and its jobs take of memory.
@@ -135,4 +137,7 @@ pub const ROWS: &[(&str, Question)] = &[
     ("16", frames::snapshot::LENT),
     ("17", frames::small::READ),
     ("17", frames::small::WRITE),
+    ("18", locks::LOCK),
+    ("18", locks::VS_ROBUST),
+    ("19", locks::EVENT),
 ];

@@ -60,6 +60,39 @@ fn something_wrong_is_noticed_and_named() {
 }
 
 #[test]
+fn what_is_shared_by_name_survives_the_death_of_anybody() {
+    let output = ndpool()
+        .args(["stress", "--shared", "--seed", "14", "--seconds", "20", "--json"])
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(0), "{}\n{}", stdout(&output), stderr(&output));
+    let figures: Value = serde_json::from_slice(&output.stdout).expect("stdout is JSON");
+    for path in ["/wrong/n", "/hangs/n", "/leaks/n"] {
+        assert_eq!(number(&figures, path), 0, "{path} in {figures}");
+    }
+    let done =
+        ["arrays read", "frames read", "buffers lent", "buffers copied", "swapped", "items taken over"];
+    for path in done.map(|what| format!("/counts/{what}")).iter().map(String::as_str).chain(["/quiet_points"])
+    {
+        assert!(number(&figures, path) > 0, "{path} in {figures}");
+    }
+    for path in ["/kills/SIGKILL of a client", "/kills/SIGKILL of a server", "/kills/SIGTERM of a server"] {
+        assert!(number(&figures, path) > 0, "{path} in {figures}");
+    }
+}
+
+#[test]
+fn a_mixture_of_what_is_shared_by_name_is_noticed_and_named() {
+    let output = ndpool()
+        .args(["stress", "--shared", "--seed", "15", "--seconds", "8", "--no-fill", "--fault"])
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(1), "{}\n{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).contains("a mixture in x"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("--shared --seed 15"), "{}", stderr(&output));
+}
+
+#[test]
 fn an_interrupt_ends_it_with_the_summary_and_leaves_nothing() {
     let mut child = ndpool()
         .args(["stress", "--seed", "13", "--seconds", "3600", "--verbose"])

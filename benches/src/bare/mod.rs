@@ -12,7 +12,7 @@ pub(crate) use process::{Bare, Parent, Role, die_with_parent};
 pub(crate) use shared::{Shared, futex_wait, futex_wake};
 
 use crate::{
-    copied_and_summed, first_result, frames, fresh_worker, memory, noop_map, noop_parked, noop_warm,
+    copied_and_summed, first_result, frames, fresh_worker, locks, memory, noop_map, noop_parked, noop_warm,
 };
 use std::process::ExitCode;
 
@@ -29,6 +29,7 @@ const ROLES: &[Role] = &[
     #[cfg(feature = "iceoryx2")]
     frames::SUM_ICEORYX,
     fresh_worker::SUM,
+    locks::ANSWER_EVENT,
     memory::IDLE,
     memory::IDLE_BARE,
     memory::PEAK,

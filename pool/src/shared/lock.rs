@@ -264,3 +264,194 @@ impl Lock<'_> {
             || self.0.compare_exchange(word.0, next.0, success, Ordering::Relaxed).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// Seats of which some are dead.
+    struct Dead<'a>(&'a [u16]);
+
+    impl Owners for Dead<'_> {
+        fn if_dead(&self, seat: u16, settle: impl FnOnce()) -> bool {
+            let is_dead = self.0.contains(&seat);
+            if is_dead {
+                settle();
+            }
+            is_dead
+        }
+    }
+
+    const NOBODY: Dead<'static> = Dead(&[]);
+
+    /// Does something in place of each nap, and is over after the last.
+    struct Script<'a> {
+        naps: Vec<Box<dyn FnOnce() + 'a>>,
+        is_long: bool,
+    }
+
+    impl Patience for Script<'_> {
+        fn is_over(&mut self) -> bool {
+            self.naps.is_empty()
+        }
+
+        fn is_long(&mut self) -> bool {
+            self.is_long
+        }
+
+        fn nap(&mut self, word: &AtomicU32, value: u32) {
+            assert_eq!(word.load(Ordering::Relaxed), value, "sleeps on what it has seen");
+            (self.naps.remove(0))();
+        }
+    }
+
+    fn naps<'a>(naps: Vec<Box<dyn FnOnce() + 'a>>) -> Script<'a> {
+        Script { naps, is_long: false }
+    }
+
+    fn none() -> Script<'static> {
+        naps(vec![])
+    }
+
+    const SOUND: Taken = Taken { is_poisoned: false };
+
+    #[test]
+    fn fields_do_not_overlap_and_fill_the_word() {
+        let fields = [OWNER, PASSED, WAITING, WOKEN, POISONED];
+        let bits = fields.map(|field| Word(0).with(field, u32::MAX).0);
+        assert_eq!(bits.iter().fold(0, |all, bits| all | bits), u32::MAX);
+        assert_eq!(bits.iter().map(|bits| bits.count_ones()).sum::<u32>(), 32);
+        for field in fields {
+            assert_eq!(Word(u32::MAX).with(field, 0).get(field), 0);
+            assert_eq!(Word(0).with(field, field.most).get(field), field.most);
+        }
+    }
+
+    #[test]
+    fn a_lock_that_nobody_wants_is_zero_when_it_is_free() {
+        let word = AtomicU32::new(0);
+        let lock = Lock(&word);
+        assert!(lock.take_at_rest(7) && !lock.take_at_rest(8));
+        assert_eq!(lock.owner(), Some(7));
+        assert_eq!(lock.take(8, &NOBODY, &mut none()), None);
+        assert!(!lock.give_back(7), "nobody is to be woken");
+        assert_eq!((word.load(Ordering::Relaxed), lock.owner()), (0, None));
+        assert_eq!(lock.take(8, &NOBODY, &mut none()), Some(SOUND));
+    }
+
+    #[test]
+    fn waiters_leave_nothing_once_all_have_had_it() {
+        let word = AtomicU32::new(0);
+        let lock = Lock(&word);
+        assert!(lock.take_at_rest(1));
+        let gives_back = || assert!(lock.give_back(1));
+        let taken = lock.take(2, &NOBODY, &mut naps(vec![Box::new(|| ()), Box::new(gives_back)]));
+        assert_eq!(taken, Some(SOUND));
+        assert!(!lock.give_back(2));
+        assert_eq!(word.load(Ordering::Relaxed), 0);
+        // Nor does one that gives up.
+        assert!(lock.take_at_rest(1));
+        assert_eq!(lock.take(2, &NOBODY, &mut naps(vec![Box::new(|| ())])), None);
+        assert!(!lock.give_back(1));
+        assert_eq!(word.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn the_dead_are_told_of_until_the_data_are_right() {
+        let word = AtomicU32::new(0);
+        let lock = Lock(&word);
+        assert!(lock.take_at_rest(3));
+        assert!(!lock.settle(4), "somebody else");
+        let poisoned = Taken { is_poisoned: true };
+        assert_eq!(lock.take(5, &Dead(&[3]), &mut none()), Some(poisoned));
+        assert!(!lock.give_back(5));
+        assert_eq!(lock.take(5, &NOBODY, &mut none()), Some(poisoned), "still");
+        assert!(lock.is_poisoned());
+        lock.pardon();
+        assert!(!lock.give_back(5));
+        assert_eq!(lock.take(6, &NOBODY, &mut none()), Some(SOUND));
+        lock.poison();
+        assert!(!lock.give_back(6));
+        assert!(!lock.take_at_rest(6), "who takes it at rest hears nothing");
+        assert_eq!(lock.take(6, &NOBODY, &mut none()), Some(poisoned));
+    }
+
+    /// Turns that newcomers get in a row, until one would have to wait.
+    fn n_turns_of_newcomers(lock: Lock<'_>) -> u32 {
+        let mut n = 0;
+        loop {
+            let refused = Cell::new(false);
+            // If it has to queue, the nap says so; then it is over, and it takes the lock as the last of its kind.
+            let taken = lock.take(9, &NOBODY, &mut naps(vec![Box::new(|| refused.set(true))]));
+            assert_eq!(taken, Some(SOUND));
+            lock.give_back(9);
+            if refused.get() {
+                return n;
+            }
+            n += 1;
+        }
+    }
+
+    #[test]
+    fn waiters_are_passed_so_often_and_no_more() {
+        let word = AtomicU32::new(0);
+        let lock = Lock(&word);
+        assert!(lock.take_at_rest(1));
+        let n_passed = Cell::new(0);
+        // It sleeps all the time; what newcomers do goes by without it.
+        let meanwhile = || {
+            assert!(lock.give_back(1));
+            n_passed.set(n_turns_of_newcomers(lock));
+        };
+        assert_eq!(lock.take(2, &NOBODY, &mut naps(vec![Box::new(meanwhile), Box::new(|| ())])), Some(SOUND));
+        assert_eq!(n_passed.get(), MOST_PASSED);
+    }
+
+    #[test]
+    fn who_has_waited_long_is_next() {
+        let word = AtomicU32::new(0);
+        let lock = Lock(&word);
+        assert!(lock.take_at_rest(1));
+        let n_passed = Cell::new(u32::MAX);
+        let meanwhile = || {
+            assert!(lock.give_back(1));
+            n_passed.set(n_turns_of_newcomers(lock));
+        };
+        let mut patience = naps(vec![Box::new(|| ()), Box::new(meanwhile), Box::new(|| ())]);
+        patience.is_long = true;
+        assert_eq!(lock.take(2, &NOBODY, &mut patience), Some(SOUND));
+        assert_eq!(n_passed.get(), 0);
+    }
+
+    #[test]
+    fn a_reservation_for_the_dead_costs_one_nap() {
+        let word = AtomicU32::new(0);
+        let lock = Lock(&word);
+        // One waiter has died, and the lock is reserved for it.
+        let abandoned = Word(0).with(WAITING, 1).with(PASSED, MOST_PASSED).with(WOKEN, 1);
+        word.store(abandoned.0, Ordering::Relaxed);
+        let n_naps = Cell::new(0);
+        let count = || -> Box<dyn FnOnce()> { Box::new(|| n_naps.set(n_naps.get() + 1)) };
+        assert_eq!(lock.take(2, &NOBODY, &mut naps(vec![count(), count()])), Some(SOUND));
+        assert!(!lock.give_back(2));
+        assert_eq!((n_naps.get(), word.load(Ordering::Relaxed)), (1, 0));
+    }
+
+    #[test]
+    fn one_is_woken_at_a_time() {
+        let word = AtomicU32::new(Word(0).with(WAITING, 2).0);
+        let lock = Lock(&word);
+        assert_eq!(lock.take(1, &NOBODY, &mut none()), Some(SOUND));
+        assert!(lock.give_back(1), "two wait");
+        word.fetch_or(Word(0).with(WOKEN, 1).0, Ordering::Relaxed);
+        assert_eq!(lock.take(1, &NOBODY, &mut none()), Some(SOUND));
+        assert!(!lock.give_back(1), "one of them was woken, and has not come yet");
+        lock.wake_next();
+        assert_eq!(
+            Word(word.load(Ordering::Relaxed)).get(WAITING),
+            2,
+            "nobody sleeps, which changes no count"
+        );
+    }
+}

@@ -66,32 +66,69 @@
 //! The protocol (bytes, names, lifetimes, versions, locks, and the races between them) is written down in README.md beside this
 //! file.
 
-/// Frames that one process writes and any number of processes read.
+// Each builds on those before it; blank lines keep rustfmt from sorting them.
+
+/// The names under which structures are found.
+mod name;
+
+/// Where a structure lives, for how long, and who may read it.
+mod options;
+
+/// Waking that survives the death of those who wake and those who sleep.
+mod bell;
+
+/// The last page of a published file.
+mod page;
+
+/// The file behind a structure: how it comes into being, who uses it, and how it goes.
+mod file;
+
+/// A file under its name, while nobody else takes the name away.
+mod named;
+
+/// Which structures there are, and the end of those that nobody uses.
+mod list;
+
+/// Versions of data in several buffers: one writer, any number of readers, nobody waits for anybody.
+mod versions;
+
+/// The same, on a published file.
+mod versioned;
+
+/// Named, typed columns that are always seen as one whole version.
+mod frame;
+
 pub mod double_buffer;
 
-mod bell;
-mod event;
-mod file;
-mod frame;
-mod guard;
-mod list;
+/// The word of a lock that processes hold, and that outlives any of them.
 mod lock;
-mod mutex;
-mod name;
-mod named;
-mod options;
-mod page;
-mod signal;
-mod stripes;
+
+/// How long a process waits, and how it sleeps meanwhile.
 mod until;
-mod versioned;
-mod versions;
+
+/// Lock words on the page of a file.
+mod stripes;
+
+/// What whoever holds a lock has of the array.
+mod guard;
+
+/// An array under a lock.
+mod mutex;
+
+/// The word of an event.
+mod signal;
+
+/// What one process says once, and others wait for.
+mod event;
+
+#[cfg(test)]
+mod tests;
 
 pub use double_buffer::DoubleBuffer;
 pub use event::Event;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use frame::FrameHeader;
 pub use frame::{Column, ColumnTypes, FrameMut, Schema, SharedFrame, Snapshot};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use page::read_places;
 pub use guard::{LockError, MutexGuard, Poisoned};
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
 pub use mutex::Mutex;
@@ -99,6 +136,8 @@ pub use options::Options;
 pub use page::Kind;
 
 pub(crate) use file::{Plan, Published, Role, nanos_now};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use frame::FrameHeader;
 pub(crate) use list::{items_of, reap_waiting};
 pub(crate) use name::Name;
 pub(crate) use options::{Gate, Terms};

@@ -190,8 +190,8 @@ impl<T: Element, D: Dimension> Mutex<T, D> {
         let file = Published::attach(options, &name.parse()?, &[Kind::Mutex])?;
         let refuse = |error: NpyError| error.at(file.path());
         let header = Header::read(&mut &file.header()[..]).map_err(refuse)?;
-        let mut dim = D::zeros(header.shape.len());
         header.expect(T::DTYPE, D::NDIM).map_err(refuse)?;
+        let mut dim = D::zeros(header.shape.len());
         dim.slice_mut().copy_from_slice(&header.shape);
         let n_stripes = usize::try_from(file.page().own[0].load(Ordering::Relaxed)).unwrap_or(0);
         let end = file.data_offset().checked_add(header.data_len());

@@ -100,6 +100,8 @@ pub struct Pass {
     pub is_alive: bool,
     /// What was seen, by item and column.
     pub seen: Vec<Seen>,
+    /// Number of items whose figures were computed; those of the others are those of the pass before.
+    pub n_computed: usize,
     /// Items that could not be looked at, and why.
     pub failed: Vec<(String, Error)>,
     /// How long it took.
@@ -139,10 +141,11 @@ impl Analytics {
         };
         let wanted = |info: &&ItemInfo| self.only.as_ref().is_none_or(|only| *only == info.name);
         let mut attached = std::mem::take(&mut self.attached);
-        let (mut seen, mut failed) = (Vec::new(), Vec::new());
+        let (mut seen, mut failed, mut n_computed) = (Vec::new(), Vec::new(), 0);
         for info in infos.iter().filter(wanted) {
             match self.look(info, attached.remove(&info.name)) {
-                Ok(Some(now)) => {
+                Ok(Some((now, is_new))) => {
+                    n_computed += usize::from(is_new);
                     seen.extend(now.seen.iter().cloned());
                     self.attached.insert(info.name.clone(), now);
                 }
@@ -152,7 +155,8 @@ impl Analytics {
                 Err(error) => failed.push((info.name.clone(), error)),
             }
         }
-        Ok(Pass { server: self.client.name().to_owned(), is_alive, seen, failed, took: start.elapsed() })
+        let (server, took) = (self.client.name().to_owned(), start.elapsed());
+        Ok(Pass { server, is_alive, seen, n_computed, failed, took })
     }
 
     /// Looks at everything every interval, publishes the metrics, and calls `each`, until the event is set. Returns the number of
@@ -184,8 +188,8 @@ impl Analytics {
         }
     }
 
-    /// Looks at one item, which may have been attached before; `None` if it is of no kind that has figures.
-    fn look(&self, info: &ItemInfo, attached: Option<Attached>) -> Result<Option<Attached>> {
+    /// Looks at one item, which may have been attached before; says whether its figures are new. `None` if it is of no kind that has any.
+    fn look(&self, info: &ItemInfo, attached: Option<Attached>) -> Result<Option<(Attached, bool)>> {
         let is_current = |held: &Attached| match &held.item {
             Held::Array(item) => item.state() == State::Current,
             Held::Frame(item) => item.state() == State::Current,
@@ -205,13 +209,14 @@ impl Analytics {
             Held::Array(item) => item.version(),
             Held::Frame(item) => item.version(),
         };
-        if attached.seen.first().is_none_or(|seen| seen.version != version) {
+        let is_new = attached.seen.first().is_none_or(|seen| seen.version != version);
+        if is_new {
             attached.seen = match &mut attached.item {
                 Held::Array(item) => vec![see_array(info, &mut *item)?],
                 Held::Frame(item) => see_frame(info, item)?,
             };
         }
-        Ok(Some(attached))
+        Ok(Some((attached, is_new)))
     }
 }
 

@@ -117,7 +117,7 @@ impl Client<'_> {
         match self.chance.within(0..3) {
             0 => {
                 let mut array = ArrayD::from_elem(shape, value as f64);
-                if self.args.fault && self.chance.one_in(50) {
+                if self.args.fault && self.chance.one_in(4) {
                     array.iter_mut().last().into_iter().for_each(|last| *last += 1.0);
                 }
                 array.into()

@@ -100,6 +100,8 @@ pub struct Director<'a> {
     has_own_memory: bool,
     actors: Vec<Actor>,
     n_starts: u64,
+    /// When there may be another server.
+    next_server: Instant,
     sender: Sender<(u64, Tally)>,
     tallies: Receiver<(u64, Tally)>,
     stop: Event,
@@ -122,6 +124,7 @@ impl<'a> Director<'a> {
             has_own_memory,
             actors: Vec::new(),
             n_starts: 0,
+            next_server: Instant::now(),
             sender,
             tallies,
             stop: Event::create(&format!("{name}-stop"))?,
@@ -180,9 +183,11 @@ impl<'a> Director<'a> {
         Ok(figures)
     }
 
+    /// Starts those who are not there; a server that was killed only after a while, so that clients and reapers find it dead.
     fn start_missing(&mut self) -> io::Result<()> {
         for index in 0..=N_CLIENTS {
-            if self.actors.iter().all(|actor| actor.index != index) {
+            let is_due = index != 0 || Instant::now() >= self.next_server;
+            if is_due && self.actors.iter().all(|actor| actor.index != index) {
                 self.start(index)?;
             }
         }
@@ -250,7 +255,8 @@ impl<'a> Director<'a> {
 
     /// Looks who has ended, and how.
     fn see_ends(&mut self) {
-        let figures = &mut self.figures;
+        let pause = if self.chance.one_in(2) { 0 } else { self.chance.within(0..1500) };
+        let (figures, next_server) = (&mut self.figures, &mut self.next_server);
         self.actors.retain_mut(|actor| {
             let Ok(Some(status)) = actor.child.try_wait() else { return true };
             let was_meant = match (actor.doom, status.signal()) {
@@ -258,6 +264,9 @@ impl<'a> Director<'a> {
                 (Some(_), Some(signal)) => signal == libc::SIGKILL || signal == libc::SIGTERM,
                 _ => status.success(),
             };
+            if actor.index == 0 {
+                *next_server = Instant::now() + Duration::from_millis(pause);
+            }
             if !was_meant {
                 figures.wrong.add(format!("{} ended by itself: {status}", actor.name()));
             }
@@ -330,8 +339,6 @@ impl<'a> Director<'a> {
 
     /// Lets all end, and looks whether anything is left.
     fn be_quiet(&mut self) {
-        // Whoever was killed a moment ago has no successor yet: the last server ends in peace, and takes all with it.
-        let _ = self.start_missing();
         self.actors.iter_mut().for_each(Actor::resume);
         self.stop.set();
         let start = Instant::now();
@@ -348,7 +355,7 @@ impl<'a> Director<'a> {
                 }
             }
         }
-        // A server that was doomed at the last moment is the one that had no successor.
+        // If the last one was killed, another takes over what it left, and takes it away with it.
         self.end_last_server();
         self.reap(false);
         match self.left() {

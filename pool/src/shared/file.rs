@@ -393,7 +393,7 @@ impl Published {
     }
 
     /// This handle's seat, taken when first asked for. `settle` runs when a seat is taken, before it is used: what a dead holder of the
-    /// same number left is cleared there. It must not ask whether a seat's holder lives.
+    /// same number left is cleared there. It must not call this, nor [`settle_if_dead`](Self::settle_if_dead).
     ///
     /// # Errors
     ///
@@ -414,12 +414,6 @@ impl Published {
         let message = format!("all {LAST_SEAT} seats of `{}` are taken", self.name);
         Err(Error::new(ErrorKind::Segment, message)
             .with_hint("drop handles that are not used, or share one between threads"))
-    }
-
-    /// Whether the holder of a seat lives: this handle, or another.
-    pub(crate) fn is_seat_alive(&self, seat: u16) -> bool {
-        let own = *self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        own == Some(seat) || self.is_taken(Role::Seat(seat))
     }
 
     /// Runs `settle` if the holder of a seat is dead. Nobody can take the seat meanwhile, so what has its number is the dead one's. Whether

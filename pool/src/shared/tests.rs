@@ -132,9 +132,9 @@ fn roles_and_seats_are_had_by_one_at_a_time() {
     let seats = [&a, &b].map(|handle| handle.seat(|seat| settled.push(seat)).unwrap());
     assert_eq!((seats, a.seat(|_| unreachable!()).unwrap()), ([1, 2], 1));
     assert_eq!(settled, [1, 2]);
-    assert!(a.is_seat_alive(1) && a.is_seat_alive(2) && !a.is_seat_alive(3));
+    assert!(b.is_taken(Role::Seat(1)) && a.is_taken(Role::Seat(2)) && !a.is_taken(Role::Seat(3)));
     drop(b);
-    assert!(!a.is_seat_alive(2) && a.try_take(Role::Writer).unwrap());
+    assert!(!a.is_taken(Role::Seat(2)) && a.try_take(Role::Writer).unwrap());
     let reader = attach(&options.clone().read_only(true), "a").unwrap();
     assert!(reader.seat(|_| ()).is_err() && reader.try_take(Role::Writer).is_err());
     assert_eq!(reader.page().n_buffers.load(Ordering::Relaxed), 2);

@@ -101,11 +101,6 @@ impl Versioned {
         self.n_buffers
     }
 
-    /// The columns.
-    pub(crate) fn columns(&self) -> &[Column] {
-        &self.columns
-    }
-
     /// The protocol on this file's words. For loads only if the handle is read-only.
     pub(crate) fn versions(&self) -> Versions<'_> {
         let page = self.published.page();
@@ -121,7 +116,7 @@ impl Versioned {
 
     /// The last complete version; 0 if there is none.
     pub(crate) fn version(&self) -> u64 {
-        self.published.page().version.load(Ordering::Acquire)
+        self.versions().version()
     }
 
     /// Where a column's buffer lies in the file.
@@ -303,11 +298,6 @@ impl<V: Deref<Target = Versioned>> Held<V> {
         self.version
     }
 
-    /// Whose version it is.
-    pub(crate) fn versioned(&self) -> &Versioned {
-        &self.versioned
-    }
-
     /// Where a column's bytes lie in the file, which nobody writes while this lives. `None` if no version up to this one has
     /// any.
     pub(crate) fn offset(&self, column: usize) -> Option<usize> {
@@ -345,11 +335,6 @@ pub(crate) struct WriterRole {
 }
 
 impl WriterRole {
-    /// What is written.
-    pub(crate) fn versioned(&self) -> &Arc<Versioned> {
-        &self.versioned
-    }
-
     /// Begins the next version. What a dead writer left half done is discarded first.
     pub(crate) fn begin(&mut self) -> Writing<'_> {
         let draft = self.versioned.versions().begin();

@@ -115,11 +115,6 @@ impl<'a> Versions<'a> {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The version that is being written, or was when its writer died; 0 if none.
-    pub(crate) fn writing(&self) -> u64 {
-        self.writing.load(Ordering::Relaxed)
-    }
-
     /// Makes what the first buffers of all columns hold version 1. Only before anybody else knows of these words.
     pub(crate) fn start(&self) {
         for column in 0..self.n_columns() {

@@ -393,7 +393,7 @@ impl Published {
     }
 
     /// This handle's seat, taken when first asked for. `settle` runs when a seat is taken, before it is used: what a dead holder of the
-    /// same number left is cleared there. It must not ask whether a seat's holder lives.
+    /// same number left is cleared there. It must not call this, nor [`settle_if_dead`](Self::settle_if_dead).
     ///
     /// # Errors
     ///

@@ -145,6 +145,7 @@ impl Stripes {
         self.lock(stripe).owner().is_some()
     }
 
+    #[inline]
     fn lock(&self, stripe: usize) -> Lock<'_> {
         Lock(&self.words[stripe].word)
     }
@@ -154,6 +155,7 @@ impl Stripes {
 const N_LOOKS: u32 = 64;
 
 /// A number that no other living thread of this process has.
+#[inline]
 fn this_thread() -> usize {
     thread_local!(static TOKEN: u8 = const { 0 });
     TOKEN.with(|token| std::ptr::from_ref(token).addr())

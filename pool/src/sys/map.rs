@@ -123,6 +123,7 @@ impl Mapping {
         Ok(mapping)
     }
 
+    #[inline]
     fn start(&self) -> *const u8 {
         match &self.memory {
             Memory::Near(raw) => raw.as_ptr(),
@@ -150,6 +151,7 @@ impl Mapping {
     /// # Panics
     ///
     /// If the mapping is read-only.
+    #[inline]
     pub(crate) fn as_mut_ptr(&self) -> *mut u8 {
         assert!(self.writable, "this mapping is read-only");
         self.start().cast_mut()

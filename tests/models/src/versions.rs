@@ -251,7 +251,7 @@ impl Seen {
 /// *Actors:* a writer that writes versions 3 and 4 into two buffers, the second of them over what was current at first; a reader that
 /// makes one copy.
 ///
-/// *What would break it:* bytes before the stamp or after the commit ([`Bytes`]); a copy that is not checked, or too early ([`Copy`]);
+/// *What would break it:* bytes before the stamp or after the commit ([`Bytes`]); a copy that is not checked, or too early ([`enum@Copy`]);
 /// without the fences on both sides.
 pub fn a_copy_is_whole(bytes: Bytes, copy: Copy) {
     let seen = Arc::new(Seen::default());

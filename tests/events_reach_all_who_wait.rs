@@ -46,15 +46,15 @@ impl Waiter {
         self
     }
 
-    fn is_released(mut self) -> Self {
+    fn hear_of_release(mut self) -> Self {
         assert_eq!(self.0.hear(), "released");
         self
     }
 }
 
 #[test]
-fn who_sleeps_is_released_by_what_is_cleared_at_once() {
-    const TEST: &str = "who_sleeps_is_released_by_what_is_cleared_at_once";
+fn who_sleeps_hear_of_release_by_what_is_cleared_at_once() {
+    const TEST: &str = "who_sleeps_hear_of_release_by_what_is_cleared_at_once";
     let _watchdog = watchdog();
     if let Some(part) = role() {
         return wait_again_and_again(&part);
@@ -66,7 +66,7 @@ fn who_sleeps_is_released_by_what_is_cleared_at_once() {
         waiters = waiters.map(Waiter::sleeps);
         event.set();
         assert!(event.clear());
-        waiters = waiters.map(Waiter::is_released);
+        waiters = waiters.map(Waiter::hear_of_release);
         assert!(!event.is_set());
         for waiter in &mut waiters {
             waiter.0.tell("once more");
@@ -90,7 +90,7 @@ fn sleepers_that_die_are_in_nobodys_way() {
         drop(dead.0.wait());
     }
     event.set();
-    let third = third.is_released();
+    let third = third.hear_of_release();
     assert!(Event::attach(&name).unwrap().wait_timeout(Duration::ZERO), "set until it is cleared");
     assert!(event.clear() && !event.clear());
     assert!(!event.wait_timeout(Duration::from_millis(1)));
@@ -128,7 +128,7 @@ fn setters_that_die_leave_an_event_that_works() {
         // Whatever it left, set or clear, told or not.
         event.set();
         let _thread = waiter.0.hear();
-        waiter = waiter.is_released();
+        waiter = waiter.hear_of_release();
         event.clear();
         waiter.0.tell("once more");
     }
@@ -170,7 +170,7 @@ fn numpy_sees_a_number_and_a_reader_changes_nothing() {
     assert_eq!(number(), 5);
     let reader = Event::attach_with(&Options::new().read_only(true), &name).unwrap();
     assert!(reader.is_set() && reader.wait_timeout(Duration::ZERO) && reader.is_current());
-    for change in [|event: &Event| event.set(), |event: &Event| drop(event.clear())] {
+    for change in [|event: &Event| event.set(), |event: &Event| _ = event.clear()] {
         let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| change(&reader)));
         assert!(refused.is_err());
     }

@@ -127,7 +127,7 @@ impl Scheme for Ours {
             // Forwards and backwards in turn: readers go forwards.
             let words = frame.as_slice_mut().unwrap();
             let fill = |word: &mut u64| *word = number;
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 words.iter_mut().for_each(fill)
             } else {
                 words.iter_mut().rev().for_each(fill)

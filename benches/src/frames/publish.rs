@@ -95,9 +95,10 @@ impl Answers {
 }
 
 struct Ours {
+    /// Killed first: who uses the buffer last removes its name.
+    _reader: Bare,
     writer: ndpool::shared::double_buffer::Writer<f64, Ix1>,
     answers: Answers,
-    _reader: Bare,
 }
 
 impl Ours {

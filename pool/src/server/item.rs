@@ -120,7 +120,7 @@ impl<S: Structure> Item<S> {
     ///
     /// # Errors
     ///
-    /// The source is [`ServerError::NoItem`] or [`ServerError::NoServer`] if nothing has it, or the error that says that it is
+    /// The source is [`ServerError::NoItem`](crate::server::ServerError::NoItem) or [`NoServer`](crate::server::ServerError::NoServer) if nothing has it, or the error that says that it is
     /// of another type than asked for. This stays attached to what it was then.
     pub fn refresh(&mut self) -> Result<()> {
         if !self.structure.file().0.is_current() {

@@ -36,7 +36,7 @@ use crate::sys::view::{self, checked_len_bytes};
 ///
 /// When a process dies that holds the lock, by whatever signal, whoever waits for it gets it, within some 50 ms, with the news that the
 /// array may be half written: [`LockError::Poisoned`], which holds the guard. The lock stays poisoned until somebody has put the data right
-/// and says so: [`Poisoned::recover`]. So it does when a thread panics while it holds a guard. A process that is stopped (`SIGSTOP`) is not
+/// and says so: [`Poisoned::recover`](super::Poisoned::recover). So it does when a thread panics while it holds a guard. A process that is stopped (`SIGSTOP`) is not
 /// dead, and is waited for.
 ///
 /// # Order

@@ -1,7 +1,7 @@
 //! Analytics: what is published, in figures, and as metrics.
 //!
 //! An [`Analytics`] worker looks at everything that a data server publishes, every interval and without copying it, and publishes what it
-//! found through the [`metrics`] facade. Which recorder is installed, if any, is the program's business: an exporter to Prometheus, to
+//! found through the [`metrics`](::metrics) facade. Which recorder is installed, if any, is the program's business: an exporter to Prometheus, to
 //! a log, to a test. `ndpool watch --prometheus` is a program that has one.
 //!
 //! | file | concept |

@@ -236,11 +236,13 @@ fn describe<T: Element, D: Dimension>(
 }
 
 /// Number of rows of an array of this shape.
+#[inline]
 pub(crate) fn n_rows(shape: &[usize]) -> usize {
     shape.first().copied().unwrap_or(1)
 }
 
 /// Number of elements in one row of an array of this shape.
+#[inline]
 pub(crate) fn row_len(shape: &[usize]) -> usize {
     shape.get(1..).unwrap_or_default().iter().product()
 }

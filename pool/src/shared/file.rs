@@ -315,11 +315,13 @@ impl Published {
     }
 
     /// The whole file.
+    #[inline]
     pub(crate) fn mapping(&self) -> &Arc<Mapping> {
         &self.mapping
     }
 
     /// Where the data begin in the file: behind the header.
+    #[inline]
     pub(crate) fn data_offset(&self) -> usize {
         self.places.data_at
     }

@@ -64,14 +64,17 @@ struct Field {
 struct Word(u32);
 
 impl Word {
+    #[inline]
     fn get(self, field: Field) -> u32 {
         self.0 >> field.shift & field.most
     }
 
+    #[inline]
     fn with(self, field: Field, value: u32) -> Self {
         Self(self.0 & !(field.most << field.shift) | value.min(field.most) << field.shift)
     }
 
+    #[inline]
     fn is_free(self) -> bool {
         self.get(OWNER) == 0
     }
@@ -81,6 +84,7 @@ impl Word {
     }
 
     /// Whether nobody has been told yet that the lock is free.
+    #[inline]
     fn is_to_be_told(self) -> bool {
         self.is_free() && self.get(WAITING) != 0 && self.get(WOKEN) == 0
     }
@@ -123,12 +127,14 @@ pub(crate) struct Lock<'a>(pub(crate) &'a AtomicU32);
 
 impl Lock<'_> {
     /// Takes a lock that nobody holds, waits for or has poisoned.
+    #[inline]
     pub(crate) fn take_at_rest(self, seat: u16) -> bool {
         // Acquire pairs with the release in `give_back`: what the owner before did to the data is seen.
         self.0.compare_exchange(0, u32::from(seat), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Gives the lock back; whether somebody is to be [woken](Self::wake_next).
+    #[inline]
     pub(crate) fn give_back(self, seat: u16) -> bool {
         // A subtraction of what only the owner adds: those who come meanwhile lose nothing of what they write.
         let before = self.0.fetch_sub(u32::from(seat), Ordering::Release);

@@ -81,6 +81,7 @@ impl Stripes {
         Ok(Self { words, seat, threads, settling: Mutex::new(()) })
     }
 
+    #[inline]
     pub(crate) fn n(&self) -> usize {
         self.words.len()
     }
@@ -145,6 +146,7 @@ impl Stripes {
         self.lock(stripe).owner().is_some()
     }
 
+    #[inline]
     fn lock(&self, stripe: usize) -> Lock<'_> {
         Lock(&self.words[stripe].word)
     }
@@ -154,6 +156,7 @@ impl Stripes {
 const N_LOOKS: u32 = 64;
 
 /// A number that no other living thread of this process has.
+#[inline]
 fn this_thread() -> usize {
     thread_local!(static TOKEN: u8 = const { 0 });
     TOKEN.with(|token| std::ptr::from_ref(token).addr())

@@ -19,6 +19,7 @@ pub(crate) struct Until {
 
 impl Until {
     /// Without an end if there is no limit.
+    #[inline]
     pub(crate) fn limit(limit: Option<Duration>) -> Self {
         Self { start: None, limit }
     }

@@ -96,6 +96,7 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 /// The same number as before, unless this process was forked meanwhile from the one that asked then. Of use to whoever has
 /// registered a descriptor; it costs one load, where [`is_forked`] asks the system.
+#[inline]
 pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }

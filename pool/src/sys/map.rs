@@ -150,6 +150,7 @@ impl Mapping {
     /// # Panics
     ///
     /// If the mapping is read-only.
+    #[inline]
     pub(crate) fn as_mut_ptr(&self) -> *mut u8 {
         assert!(self.writable, "this mapping is read-only");
         self.start().cast_mut()

@@ -62,6 +62,7 @@ pub(crate) unsafe fn view<'a, T: Plain, D: Dimension>(first: *const T, dim: D) -
 /// # Panics
 ///
 /// If the size overflows or the pointer is not aligned.
+#[inline]
 pub(crate) unsafe fn view_mut<'a, T: Plain, D: Dimension>(first: *mut T, dim: D) -> ArrayViewMut<'a, T, D> {
     check(first, &dim);
     // SAFETY: as in `view`, with exclusive access.

@@ -79,8 +79,15 @@ fn main() -> ndpool::Result<()> {
 fn start_server() -> ndpool::Result<(DataClient, Option<Child>)> {
     let name = format!("{NAME}-{}", std::process::id());
     let this = std::env::current_exe().expect("this program has a path");
-    let child = Command::new(this).args(["serve", &name]).spawn().expect("this program can be started");
-    Ok((DataClient::connect_when_there(&Options::new(), &name, PATIENCE)?, Some(child)))
+    let mut child = Command::new(this).args(["serve", &name]).spawn().expect("this program can be started");
+    match DataClient::connect_when_there(&Options::new(), &name, PATIENCE) {
+        Ok(client) => Ok((client, Some(child))),
+        Err(error) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(error)
+        }
+    }
 }
 
 fn value(number: Number) -> f64 {

@@ -34,8 +34,12 @@ fn main() -> ndpool::Result<()> {
     let seconds = argument.map_or(2, |seconds| seconds.parse().expect("a number of seconds"));
     let this = std::env::current_exe().expect("this program has a path");
     let mut reader = Command::new(this).arg("read").spawn().expect("this program can be started");
-    serve(NAME, Duration::from_secs(seconds))?;
+    let served = serve(NAME, Duration::from_secs(seconds));
+    if served.is_err() {
+        let _ = reader.kill();
+    }
     let status = reader.wait().expect("it is our child");
+    served?;
     assert!(status.success(), "the reader found something wrong: {status}");
     Ok(())
 }

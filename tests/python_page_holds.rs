@@ -105,8 +105,8 @@ fn write(server: &DataServer, camera: &DoubleBuffer<u32, Ix2>, stop: &AtomicBool
             .write(|frame| {
                 frame.column_out::<f64>("price")?.fill(n as f64);
                 frame.column_mut::<u32>("volume")?.fill(n as u32);
-                if (n + 1) % 2 == 0 {
-                    frame.column_out::<bool>("is_buy")?.fill((n + 1) / 2 % 2 == 1);
+                if (n + 1).is_multiple_of(2) {
+                    frame.column_out::<bool>("is_buy")?.fill(n.div_ceil(2) % 2 == 1);
                 }
                 Ok(())
             })

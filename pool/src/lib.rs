@@ -268,7 +268,6 @@ mod pool;
 
 pub mod ops;
 
-/// Published arrays and their server.
 pub mod server;
 
 /// One function for each parser of foreign bytes.

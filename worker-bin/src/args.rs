@@ -223,13 +223,6 @@ pub struct Target {
     pub item: Option<String>,
 }
 
-impl Target {
-    /// Whether it means this item.
-    pub fn means(&self, item: &str) -> bool {
-        self.item.as_deref().is_none_or(|wanted| wanted == item)
-    }
-}
-
 impl FromStr for Target {
     type Err = String;
 

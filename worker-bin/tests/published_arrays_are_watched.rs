@@ -6,7 +6,9 @@
 
 mod support;
 
+#[cfg(feature = "prometheus")]
 use std::io::{Read, Write};
+#[cfg(feature = "prometheus")]
 use std::net::TcpStream;
 
 use ndpool::ndarray::prelude::*;
@@ -130,6 +132,7 @@ fn a_reader_that_goes_away_ends_it() {
     server.end();
 }
 
+#[cfg(feature = "prometheus")]
 /// What a scrape of the metrics at an address gives.
 fn scrape(address: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the exporter listens");
@@ -141,6 +144,7 @@ fn scrape(address: &str) -> String {
     body.to_owned()
 }
 
+#[cfg(feature = "prometheus")]
 /// The value of a metric with these labels.
 fn value(metrics: &str, name: &str, labels: &[String]) -> Option<f64> {
     let line = metrics.lines().find(|line| {

@@ -314,7 +314,7 @@ fn published(seeds: &mut Seeds) {
     drop(mutex);
     let buffer = DoubleBuffer::<u64, _>::builder().buffers(3).options(&options).create("x", 5).unwrap();
     let mut writer = buffer.writer().unwrap();
-    (1..4).for_each(|k| drop(writer.write(|mut frame| frame.fill(k))));
+    (1..4).for_each(|k| _ = writer.write(|mut frame| frame.fill(k)));
     add("double_buffer");
     drop((buffer, writer));
     let schema = Schema::new(7).column::<u64>("a").column::<f32>("b");

@@ -77,7 +77,6 @@
 //! | `reap` | the end of what killed servers left |
 //! | [`analytics`] | what is published, in figures, and as metrics |
 
-/// Analytics: what is published, in figures, and as metrics.
 pub mod analytics;
 mod any_frame;
 mod array;

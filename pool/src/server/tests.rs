@@ -239,10 +239,10 @@ fn arrays_are_created_updated_in_place_and_swapped_for_others() {
     let directory = scratch_directory("server-put");
     let server = DataServer::builder("s").directory(&directory).start().unwrap();
     let how = |put: Result<Put>| put.map(|put| (put.how, put.version)).unwrap();
-    let source = |result: Result<Put>| source(&result.unwrap_err()).clone();
-    assert!(matches!(source(server.update("x", &array![1.0])), ServerError::NoItem { .. }));
+    let refusal = |result: Result<Put>| source(&result.unwrap_err()).clone();
+    assert!(matches!(refusal(server.update("x", &array![1.0])), ServerError::NoItem { .. }));
     assert_eq!(how(server.create("x", &array![1.0, 2.0])), (How::Created, 1));
-    assert!(matches!(source(server.create("x", &array![1.0, 2.0])), ServerError::Exists { .. }));
+    assert!(matches!(refusal(server.create("x", &array![1.0, 2.0])), ServerError::Exists { .. }));
     let mut x = server.array::<f64, Ix1>("x").unwrap();
     assert_eq!((x.version(), x.read().unwrap().array), (1, array![1.0, 2.0]));
     assert_eq!(how(server.update("x", &array![3.0, 4.0])), (How::Updated, 2));
@@ -257,12 +257,10 @@ fn arrays_are_created_updated_in_place_and_swapped_for_others() {
     assert_eq!((x.state(), x.read().unwrap().array), (State::Current, array![7.0]));
     assert_eq!(how(server.update("x", &array![[1.0, 2.0]])), (How::Swapped, 1));
     let error = x.refresh().unwrap_err();
-    assert!(
-        matches!(super::tests::source(&error), ServerError::WrongRank { shape, wanted: 1, .. } if shape == &[1, 2])
-    );
+    assert!(matches!(source(&error), ServerError::WrongRank { shape, wanted: 1, .. } if shape == &[1, 2]));
     assert_eq!(how(server.put("x", &array![[1_u8, 2]].into_dyn())), (How::Swapped, 1));
     let error = server.array::<f64, Ix2>("x").unwrap_err();
-    assert!(matches!(super::tests::source(&error), ServerError::WrongDType { found: DType::U8, .. }));
+    assert!(matches!(source(&error), ServerError::WrongDType { found: DType::U8, .. }));
     assert_eq!(server.array::<u8, IxDyn>("x").unwrap().read().unwrap().array, array![[1_u8, 2]].into_dyn());
     let mut any = server.any_array("x").unwrap();
     assert_eq!((any.dtype(), any.shape()), (DType::U8, &[1, 2][..]));
@@ -274,16 +272,16 @@ fn arrays_are_created_updated_in_place_and_swapped_for_others() {
     assert!(server.create_double_buffer::<i32, Ix1>("b", 3).is_err());
     let mut writer = buffer.writer().unwrap();
     writer.write(|mut frame| frame.fill(1));
-    assert!(matches!(source(server.put("b", &array![1, 2, 3])), ServerError::Busy { doing: "writes", .. }));
+    assert!(matches!(refusal(server.put("b", &array![1, 2, 3])), ServerError::Busy { doing: "writes", .. }));
     drop(writer);
     assert_eq!(how(server.put("b", &array![1, 2, 3])), (How::Updated, 2));
     assert_eq!(how(server.put("b", &array![1])), (How::Swapped, 1));
 
     // What is not the server's.
     let event = publish_unserved(&directory, "s/event");
-    assert!(matches!(source(server.put("event", &array![1])), ServerError::Exists { .. }));
+    assert!(matches!(refusal(server.put("event", &array![1])), ServerError::Exists { .. }));
     let error = server.any_array("event").unwrap_err();
-    assert!(matches!(super::tests::source(&error), ServerError::WrongKind { found: "event", .. }), "{error}");
+    assert!(matches!(source(&error), ServerError::WrongKind { found: "event", .. }), "{error}");
     assert_eq!(server.usage().unwrap().n_items, 2);
     drop(server);
     assert!(event.is_current());

@@ -395,7 +395,7 @@ impl Published {
     }
 
     /// This handle's seat, taken when first asked for. `settle` runs when a seat is taken, before it is used: what a dead holder of the
-    /// same number left is cleared there. It must not ask whether a seat's holder lives.
+    /// same number left is cleared there. It must not call this, nor [`settle_if_dead`](Self::settle_if_dead).
     ///
     /// # Errors
     ///
@@ -418,12 +418,6 @@ impl Published {
             .with_hint("drop handles that are not used, or share one between threads"))
     }
 
-    /// Whether the holder of a seat lives: this handle, or another.
-    pub(crate) fn is_seat_alive(&self, seat: u16) -> bool {
-        let own = *self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        own == Some(seat) || self.is_taken(Role::Seat(seat))
-    }
-
     /// Runs `settle` if the holder of a seat is dead. Nobody can take the seat meanwhile, so what has its number is the dead one's. Whether
     /// it ran.
     pub(crate) fn settle_if_dead(&self, seat: u16, settle: impl FnOnce()) -> bool {
@@ -437,11 +431,6 @@ impl Published {
         settle();
         self.give_back(Role::Seat(seat));
         true
-    }
-
-    /// Whether this process is a forked child of the one that has this handle: nothing is mapped here.
-    pub(crate) fn is_forked(&self) -> bool {
-        self.file.is_forked()
     }
 
     /// Takes the name away. Those who use the file go on.

@@ -396,6 +396,7 @@ mod tests {
                 return n;
             }
             n += 1;
+            assert!(n <= 2 * MOST_PASSED, "newcomers never queue");
         }
     }
 

@@ -127,8 +127,6 @@ mod tests;
 pub use double_buffer::DoubleBuffer;
 pub use event::Event;
 pub use frame::{Column, ColumnTypes, FrameMut, Schema, SharedFrame, Snapshot};
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use page::read_places;
 pub use guard::{LockError, MutexGuard, Poisoned};
 pub use list::{SharedInfo, list, list_in, reap, reap_in, remove, remove_with};
 pub use mutex::Mutex;
@@ -143,6 +141,3 @@ pub(crate) use name::Name;
 pub(crate) use options::{Gate, Terms};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use page::read_places;
-
-#[cfg(test)]
-mod tests;

@@ -6,16 +6,18 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::Instant;
 
 use super::file::{Plan, Published, Role};
 use super::name::Name;
+use super::named::Named;
 use super::page::Kind;
 use super::*;
 use crate::error::{ErrorKind, Result};
 use crate::segment::{DType, PAGE_BYTES, write_header};
 use crate::sys::fork;
 use crate::sys::primitive::Ordering;
-use crate::testing::{actor, role, run, scratch_directory};
+use crate::testing::{actor, ready, role, run, scratch_directory, wait_until_ready};
 
 thread_local! {
     /// Has this thread find a file system that knows no files without names; and a reaper that finds so many of its files before they
@@ -130,9 +132,9 @@ fn roles_and_seats_are_had_by_one_at_a_time() {
     let seats = [&a, &b].map(|handle| handle.seat(|seat| settled.push(seat)).unwrap());
     assert_eq!((seats, a.seat(|_| unreachable!()).unwrap()), ([1, 2], 1));
     assert_eq!(settled, [1, 2]);
-    assert!(a.is_seat_alive(1) && a.is_seat_alive(2) && !a.is_seat_alive(3));
+    assert!(b.is_taken(Role::Seat(1)) && a.is_taken(Role::Seat(2)) && !a.is_taken(Role::Seat(3)));
     drop(b);
-    assert!(!a.is_seat_alive(2) && a.try_take(Role::Writer).unwrap());
+    assert!(!a.is_taken(Role::Seat(2)) && a.try_take(Role::Writer).unwrap());
     let reader = attach(&options.clone().read_only(true), "a").unwrap();
     assert!(reader.seat(|_| ()).is_err() && reader.try_take(Role::Writer).is_err());
     assert_eq!(reader.page().n_buffers.load(Ordering::Relaxed), 2);
@@ -312,4 +314,44 @@ fn what_the_dead_left_at_a_seat_is_cleared_by_who_keeps_the_seat_free() {
 #[test]
 fn a_relative_directory_is_where_it_was() {
     assert!(Options::new().directory("here").directory.is_absolute());
+}
+
+#[test]
+fn who_is_stopped_with_a_name_in_hand_is_in_nobodys_way_for_long() {
+    const TEST: &str = "shared::tests::who_is_stopped_with_a_name_in_hand_is_in_nobodys_way_for_long";
+    if let Some((_, directory)) = role() {
+        let hold = |file: &str| Named::hold(&directory.join(file), Instant::now()).unwrap().unwrap();
+        let (_used, unused) = (hold("ndpool.used"), hold("ndpool.unused"));
+        assert!(unused.is_dead().unwrap());
+        ready();
+        return;
+    }
+    let directory = scratch_directory("shared-stopped");
+    let options = Options::new().directory(&directory);
+    let used = create(&options, "used").unwrap();
+    drop(create(&options.clone().keep(true), "unused").unwrap());
+    let mut actor = actor(&[], TEST, "holder", &directory).spawn().unwrap();
+    assert!(wait_until_ready(&mut actor));
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(actor.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let stopped = |error: crate::Error| {
+        assert!(error.kind() == ErrorKind::Io && error.to_string().contains("is it stopped?"), "{error}");
+    };
+    thread::scope(|scope| {
+        // Each waits as long as anybody would, and says why.
+        scope.spawn(|| stopped(remove_with(&options, "used").unwrap_err()));
+        scope.spawn(|| stopped(attach(&options, "unused").unwrap_err()));
+        scope.spawn(|| {
+            stopped(Published::create_over(&options, &name("used"), &plan(7), |_| Ok(())).unwrap_err())
+        });
+        // Those who use it go on, and others come.
+        assert!(used.is_current() && attach(&options, "used").is_ok());
+        assert_eq!(list_in(&directory).unwrap().len(), 2);
+    });
+    actor.kill().unwrap();
+    actor.wait().unwrap();
+    assert!(attach(&options, "unused").is_ok());
+    remove_with(&options, "used").unwrap();
+    drop(used);
+    fs::remove_dir_all(directory).unwrap();
 }

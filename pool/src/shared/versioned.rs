@@ -15,9 +15,9 @@ use super::file::{Published, Role, nanos_now};
 use super::versions::{Draft, MAX_BUFFERS, Pin, Target, Versions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::monotonic_nanos;
-use crate::sys::kill_point;
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::{fork, kill_point};
 
 /// How often a reader that was lapped copies again before it takes a pin.
 const N_TRIES_BEFORE_PIN: usize = 3;
@@ -49,6 +49,8 @@ pub(crate) struct Versioned {
     has_writer: AtomicU32,
     /// When this handle last looked for pins of the dead.
     looked: AtomicU64,
+    /// To tell a forked child, which has neither memory nor locks.
+    forks: u32,
 }
 
 impl Versioned {
@@ -88,7 +90,8 @@ impl Versioned {
             return Err(Error::new(ErrorKind::Segment, message).with_hint("remove it and create it anew"));
         }
         let (seat, has_writer, looked) = (OnceLock::new(), AtomicU32::new(0), AtomicU64::new(0));
-        Ok(Self { published, n_buffers, stride, columns, seat, has_writer, looked })
+        let forks = fork::generation();
+        Ok(Self { published, n_buffers, stride, columns, seat, has_writer, looked, forks })
     }
 
     /// The file.
@@ -99,11 +102,6 @@ impl Versioned {
     /// Number of buffers of each column.
     pub(crate) fn n_buffers(&self) -> usize {
         self.n_buffers
-    }
-
-    /// The columns.
-    pub(crate) fn columns(&self) -> &[Column] {
-        &self.columns
     }
 
     /// The protocol on this file's words. For loads only if the handle is read-only.
@@ -121,12 +119,17 @@ impl Versioned {
 
     /// The last complete version; 0 if there is none.
     pub(crate) fn version(&self) -> u64 {
-        self.published.page().version.load(Ordering::Acquire)
+        self.versions().version()
     }
 
     /// Where a column's buffer lies in the file.
     pub(crate) fn offset(&self, column: usize, buffer: usize) -> usize {
         self.published.data_offset() + self.columns[column].offset + buffer * self.stride
+    }
+
+    /// Whether this process is a forked child of the one that has the handle. Asked with each read, so it costs no system call.
+    fn is_forked(&self) -> bool {
+        self.forks != fork::generation()
     }
 
     fn mapping(&self) -> &Mapping {
@@ -158,6 +161,10 @@ impl Versioned {
     ///
     /// As [`copy_at`](Self::copy_at) does.
     pub(crate) fn copy_latest(&self, target: &mut [MaybeUninit<u8>]) -> Result<u64> {
+        if self.is_forked() {
+            let message = format!("`{}` was attached before this process was forked", self.published.name());
+            return Err(Error::new(ErrorKind::Segment, message).with_hint("attach anew in the child"));
+        }
         let first = self.version();
         let mut version = first;
         for n_tried in 1..=N_TRIES {
@@ -199,6 +206,9 @@ impl Versioned {
     }
 
     fn pin(&self) -> Option<Pin> {
+        if self.is_forked() {
+            return None;
+        }
         let versions = self.versions();
         let seat = match self.seat.get() {
             Some(&seat) => seat,
@@ -303,11 +313,6 @@ impl<V: Deref<Target = Versioned>> Held<V> {
         self.version
     }
 
-    /// Whose version it is.
-    pub(crate) fn versioned(&self) -> &Versioned {
-        &self.versioned
-    }
-
     /// Where a column's bytes lie in the file, which nobody writes while this lives. `None` if no version up to this one has
     /// any.
     pub(crate) fn offset(&self, column: usize) -> Option<usize> {
@@ -330,7 +335,7 @@ impl<V: Deref<Target = Versioned>> Held<V> {
 impl<V: Deref<Target = Versioned>> Drop for Held<V> {
     fn drop(&mut self) {
         if let Some(pin) = self.pin.take()
-            && !self.versioned.published.is_forked()
+            && !self.versioned.is_forked()
         {
             kill_point!("shared.hold.drop");
             self.versioned.versions().unpin(pin);
@@ -345,13 +350,13 @@ pub(crate) struct WriterRole {
 }
 
 impl WriterRole {
-    /// What is written.
-    pub(crate) fn versioned(&self) -> &Arc<Versioned> {
-        &self.versioned
-    }
-
     /// Begins the next version. What a dead writer left half done is discarded first.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, to which the role does not go over.
     pub(crate) fn begin(&mut self) -> Writing<'_> {
+        assert!(!self.versioned.is_forked(), "a writer cannot be used in a forked child");
         let draft = self.versioned.versions().begin();
         Writing { versioned: &self.versioned, draft: Some(draft) }
     }
@@ -428,7 +433,7 @@ impl Writing<'_> {
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        if self.draft.is_some() && !self.versioned.published.is_forked() {
+        if self.draft.is_some() && !self.versioned.is_forked() {
             self.versioned.versions().discard();
         }
     }

@@ -115,11 +115,6 @@ impl<'a> Versions<'a> {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The version that is being written, or was when its writer died; 0 if none.
-    pub(crate) fn writing(&self) -> u64 {
-        self.writing.load(Ordering::Relaxed)
-    }
-
     /// Makes what the first buffers of all columns hold version 1. Only before anybody else knows of these words.
     pub(crate) fn start(&self) {
         for column in 0..self.n_columns() {
@@ -339,5 +334,106 @@ impl Draft<'_> {
         // Release: not before the version.
         self.versions.writing.store(0, Ordering::Release);
         self.version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    struct Words {
+        fixed: [AtomicU64; 2],
+        pins: Vec<AtomicU64>,
+        tables: Vec<AtomicU64>,
+        n_buffers: usize,
+    }
+
+    impl Words {
+        fn new(n_columns: usize, n_buffers: usize) -> Self {
+            let words = |n| (0..n).map(|_| AtomicU64::new(0)).collect();
+            let n_words = Versions::n_table_words(n_columns, n_buffers).unwrap();
+            let fixed = [AtomicU64::new(0), AtomicU64::new(0)];
+            Self { fixed, pins: words(n_buffers - 2), tables: words(n_words), n_buffers }
+        }
+
+        fn versions(&self) -> Versions<'_> {
+            let [version, writing] = &self.fixed;
+            Versions::new(version, writing, &self.pins, &self.tables, self.n_buffers)
+        }
+    }
+
+    const COLUMNS: usize = 3;
+
+    proptest! {
+        /// Any order of writing some columns, failing, dying, holding and letting go. What is held has the data of its version, and what is
+        /// found and intact too, whatever became of it since; data are the number of the draft that wrote them, which is used once.
+        #[test]
+        fn versions_keep_their_data(
+            n_buffers in 2_usize..6,
+            steps in prop::collection::vec((0_u8..6, 0_usize..8, any::<prop::sample::Index>()), 1..60),
+        ) {
+            let words = Words::new(COLUMNS, n_buffers);
+            let versions = words.versions();
+            let mut data = vec![[0; MAX_BUFFERS]; COLUMNS];
+            // By version, what each column is.
+            let mut history = vec![[0; COLUMNS]];
+            let (mut held, mut n_drafts): (Vec<Pin>, u64) = (Vec::new(), 0);
+            for (what, columns, index) in steps {
+                match what {
+                    0..=3 => {
+                        let draft = versions.begin();
+                        prop_assert_eq!(draft.version() as usize, history.len());
+                        n_drafts += 1;
+                        let mut now = *history.last().unwrap();
+                        for column in (0..COLUMNS).filter(|column| columns >> column & 1 == 1) {
+                            let target = draft.column(column);
+                            prop_assert!(target.is_first && Some(target.buffer) != target.last);
+                            let again = draft.column(column);
+                            prop_assert_eq!((again.buffer, again.is_first), (target.buffer, false));
+                            prop_assert_eq!(target.last.map_or(0, |last| data[column][last]), now[column]);
+                            data[column][target.buffer] = n_drafts;
+                            now[column] = n_drafts;
+                        }
+                        match what {
+                            0 | 1 => {
+                                prop_assert_eq!(draft.commit() as usize, history.len());
+                                history.push(now);
+                            }
+                            2 => versions.discard(),
+                            // As a writer that is killed leaves it.
+                            _ => drop(draft),
+                        }
+                    }
+                    4 => {
+                        let pin = versions.pin(5);
+                        prop_assert_eq!(pin.is_some(), held.len() < n_buffers - 2);
+                        held.extend(pin);
+                    }
+                    _ if !held.is_empty() => {
+                        let pin = held.swap_remove(index.index(held.len()));
+                        versions.unpin(pin);
+                    }
+                    _ => {}
+                }
+                for pin in &held {
+                    for (column, &wanted) in history[pin.version() as usize].iter().enumerate() {
+                        let found = versions.find(column, pin.version());
+                        prop_assert_eq!(found.map_or(0, |found| data[column][found.buffer]), wanted);
+                    }
+                }
+                for (version, wanted) in history.iter().enumerate() {
+                    for (column, &wanted) in wanted.iter().enumerate() {
+                        if let Some(found) = versions.find(column, version as u64)
+                            && versions.is_intact(column, found)
+                        {
+                            prop_assert_eq!(data[column][found.buffer], wanted);
+                        } else {
+                            prop_assert!(version + 1 < history.len() || wanted == 0);
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -123,6 +123,7 @@ impl Mapping {
         Ok(mapping)
     }
 
+    #[inline]
     fn start(&self) -> *const u8 {
         match &self.memory {
             Memory::Near(raw) => raw.as_ptr(),

@@ -27,6 +27,7 @@ plain!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, bool, Complex<f32>, Compl
 /// The number of bytes of an array, or `None` if it overflows what ndarray and the machine can address.
 ///
 /// As ndarray does, axes of length zero are left out of the check: the array of the others must be addressable too.
+#[inline]
 pub(crate) fn checked_len_bytes(shape: &[usize], item_bytes: usize) -> Option<usize> {
     let limit = isize::MAX.unsigned_abs();
     let nonzero = shape
@@ -87,6 +88,7 @@ pub(crate) unsafe fn view_uninit<'a, T: Plain, D: Dimension>(
     unsafe { ArrayViewMut::from_shape_ptr(dim, first.cast()) }
 }
 
+#[inline]
 fn check<T, D: Dimension>(first: *const T, dim: &D) {
     assert!(
         checked_len_bytes(dim.slice(), size_of::<T>()).is_some(),

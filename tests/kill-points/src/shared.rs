@@ -407,7 +407,7 @@ pub fn queues() {
 
 fn lock() {
     let pair = pair();
-    (0..20).for_each(|_| drop(add(&pair)));
+    (0..20).for_each(|_| _ = add(&pair));
 }
 
 /// Somebody else has it all the time, unless that one was killed.
@@ -433,7 +433,7 @@ pub fn events() {
     let event = Event::create_with(&kept(), "waited-for").unwrap();
     let waiters = [start("wait"), start("wait")];
     event.set();
-    waiters.map(ends);
+    waiters.into_iter().for_each(|waiter| _ = ends(waiter));
     event.clear();
     drop(event);
     clean();

@@ -90,11 +90,11 @@ impl Memory for AtomicU64 {
     }
 
     fn get(&self) -> u64 {
-        self.load(Ordering::Relaxed)
+        self.load(Relaxed)
     }
 
     fn set(&self, value: u64) {
-        self.store(value, Ordering::Relaxed);
+        self.store(value, Relaxed);
     }
 }
 
@@ -167,7 +167,7 @@ impl<M: Memory> File<M> {
             if bytes == Bytes::BeforeTheStamp {
                 // Which buffer it will be.
                 let stamps = &self.tables[column * (self.n_buffers + 1)..][..self.n_buffers];
-                let oldest = (0..self.n_buffers).min_by_key(|&k| stamps[k].load(Ordering::Relaxed)).unwrap();
+                let oldest = (0..self.n_buffers).min_by_key(|&k| stamps[k].load(Relaxed)).unwrap();
                 fill(column, oldest, version);
             }
             let target = draft.column(column);
@@ -440,7 +440,7 @@ pub fn writers_may_die_while_somebody_reads() {
                 for n_steps in [first, second] {
                     mortal::live(n_steps, || file.write(&[0], Bytes::AfterTheStamp));
                 }
-                let last = file.version.load(Ordering::Relaxed);
+                let last = file.version.load(Relaxed);
                 for version in last + 1..last + 4 {
                     assert_eq!(file.write(&[0], Bytes::AfterTheStamp), version);
                 }
@@ -494,7 +494,7 @@ pub fn pins_of_the_dead_are_cleared(max_preemptions: usize, clearing: Clearing) 
         }
         clearer.join().unwrap();
         newcomer.join().unwrap();
-        let pin = file.pins[0].compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed);
+        let pin = file.pins[0].compare_exchange(0, 0, Relaxed, Relaxed);
         assert_eq!(pin, Ok(0), "nobody holds anything any more");
     });
     // The clearer got the pin, or the newcomer had it.
@@ -575,7 +575,7 @@ pub fn two_plain_buffers() {
             thread::spawn(move || {
                 for number in 1..=2 {
                     for half in &plain.0[number as usize % 2] {
-                        half.store(number, Ordering::Relaxed);
+                        half.store(number, Relaxed);
                     }
                     plain.1.store(number, Ordering::Release);
                 }
@@ -583,7 +583,7 @@ pub fn two_plain_buffers() {
         };
         let last = plain.1.load(Ordering::Acquire);
         let copied: [u64; HALVES] =
-            std::array::from_fn(|half| plain.0[last as usize % 2][half].load(Ordering::Relaxed));
+            std::array::from_fn(|half| plain.0[last as usize % 2][half].load(Relaxed));
         assert_eq!(copied[0], copied[1], "a mixture");
         writer.join().unwrap();
     });

@@ -15,8 +15,8 @@ use std::io::{IsTerminal, stdout};
 use std::sync::mpsc;
 use std::time::{Instant, SystemTime};
 
+use ndpool::server::DataClient;
 use ndpool::server::analytics::{Analytics, until_next};
-use ndpool::server::{DataClient, analytics};
 
 use crate::args::WatchArgs;
 use crate::failure::Failure;
@@ -32,7 +32,11 @@ const CLEAR: &str = "\x1b[2J";
 pub fn run(args: &WatchArgs) -> Result<(), Failure> {
     // A signal ends the wait for the next look, and the program then lets go of what it is attached to.
     let (stop, stopped) = mpsc::channel();
-    ctrlc::set_handler(move || drop(stop.send(()))).map_err(Failure::Signals)?;
+    let on_signal = move || {
+        // If nobody receives, the program is ending already.
+        let _ = stop.send(());
+    };
+    ctrlc::set_handler(on_signal).map_err(Failure::Signals)?;
     let client = DataClient::connect(&args.target.server)?;
     if let Some(item) = &args.target.item {
         // Says what there is in its place.
@@ -41,7 +45,7 @@ pub fn run(args: &WatchArgs) -> Result<(), Failure> {
     #[cfg(feature = "prometheus")]
     if let Some(address) = args.prometheus {
         exporter::install(address, args.every)?;
-        analytics::describe_metrics();
+        ndpool::server::analytics::describe_metrics();
     }
     let mut worker = Analytics::new(client);
     if let Some(item) = &args.target.item {

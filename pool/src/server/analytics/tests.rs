@@ -32,7 +32,7 @@ fn a_worker_follows_what_is_published() {
         server.put("b", &array![1.0, 3.0]).unwrap();
         let schema = Schema::new(2).column::<i32>("x").column::<f32>("y");
         let frame = server.create_frame("a", &schema).unwrap();
-        let mut camera = server.create_double_buffer::<u8, ndarray::Ix2>("c", (2, 2)).unwrap();
+        let camera = server.create_double_buffer::<u8, ndarray::Ix2>("c", (2, 2)).unwrap();
         let [zero, two] = [0.0, 2.0].map(|x| Some(Number::Float(x)));
         let found = worker.pass().unwrap();
         let columns = [("a", Some("x"), 1, zero), ("a", Some("y"), 1, Some(Number::Float32(0.0)))];

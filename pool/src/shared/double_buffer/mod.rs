@@ -282,17 +282,6 @@ impl<T: Element, D: Dimension> DoubleBufferBuilder<T, D> {
         })
     }
 
-    /// As [`create`](Self::create), but takes the name over from what has it.
-    pub(crate) fn create_over<S: IntoDimension<Dim = D>>(
-        &self,
-        name: &str,
-        shape: S,
-    ) -> Result<DoubleBuffer<T, D>> {
-        self.create_by(name, shape.into_dimension(), |options, name, plan| {
-            Published::create_over(options, name, plan, |_| Ok(()))
-        })
-    }
-
     fn create_by(
         &self,
         name: &str,

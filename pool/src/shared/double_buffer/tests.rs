@@ -1,3 +1,4 @@
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
@@ -6,7 +7,8 @@ use ndarray::{Array2, ArrayD, ArrayView, Ix0, Ix1, Ix2, IxDyn, arr0, array};
 
 use super::*;
 use crate::segment::DType;
-use crate::testing::{actor, ready, role, scratch_directory, wait_until_ready};
+use crate::sys::fork::fork_for_test;
+use crate::testing::{actor, ready, role, run, scratch_directory, wait_until_ready};
 
 /// A directory of one test's own, removed with all that is in it.
 struct Scratch(std::path::PathBuf);
@@ -243,6 +245,35 @@ fn the_file_is_one_that_numpy_opens() {
     let buffer = DoubleBuffer::<f32, Ix2>::create_with(&scratch.options(), "a/b", (3, 5)).unwrap();
     let header = crate::npy_header(buffer.path()).unwrap();
     assert_eq!((header.dtype, header.shape.as_slice()), (DType::F32, &[4, 3, 5][..]));
+}
+
+#[test]
+fn a_forked_child_gets_errors_and_leaves_its_parent_alone() {
+    const TEST: &str = "shared::double_buffer::tests::a_forked_child_gets_errors_and_leaves_its_parent_alone";
+    if role().is_none() {
+        // A fork wants a process in which no other thread is in the middle of anything.
+        let (status, output) = run(actor(&[], TEST, "alone", Path::new("/")));
+        assert!(status.success() && output.contains("1 passed"), "{output}");
+        return;
+    }
+    let scratch = Scratch::new("forked");
+    let buffer = DoubleBuffer::<u64, Ix1>::create_with(&scratch.options(), "a", 8).unwrap();
+    let mut writer = ManuallyDrop::new(buffer.writer().unwrap());
+    let mut reader = buffer.reader();
+    writer.write(|mut frame| frame.fill(1));
+    let held = ManuallyDrop::new(buffer.shared.versioned.hold_for_long().unwrap());
+    let child = fork_for_test(|| {
+        assert_eq!(reader.read().unwrap_err().kind(), ErrorKind::Segment);
+        assert_eq!(reader.read_with(|_| ()).unwrap_err().kind(), ErrorKind::Segment);
+        assert!(catch_unwind(AssertUnwindSafe(|| writer.write(|_| ()))).is_err());
+        drop((ManuallyDrop::into_inner(held), ManuallyDrop::into_inner(writer)));
+    });
+    let status = nix::sys::wait::waitpid(child, None).unwrap();
+    assert_eq!(status, nix::sys::wait::WaitStatus::Exited(child, 0));
+    let other = DoubleBuffer::<u64, Ix1>::attach_with(&scratch.options(), "a").unwrap();
+    assert_eq!(other.writer().unwrap_err().kind(), ErrorKind::Busy);
+    let pins = buffer.shared.versioned.versions().pinned_seats().count();
+    assert_eq!((pins, other.reader().read().unwrap().number), (1, 1));
 }
 
 const DEAD: &str = "shared::double_buffer::tests::the_dead_hold_nothing_for_long";

@@ -47,11 +47,19 @@ pub fn run(args: &SharedActorArgs, desk: &Desk, stop: &Event, mutex: &Mutex<u64,
     };
     let mut client = Client { args, desk, stop, mutex, data, chance, told: Instant::now() };
     while !client.is_over() {
-        if let Err(error) = client.step() {
-            note(desk, &error);
+        let Err(error) = client.step() else { continue };
+        note(desk, &error);
+        // Half of the time those go on who can do without a server.
+        if is_no_server(&error) && client.chance.one_in(2) {
+            let _ = DataClient::connect_when_there(&options, &args.name, PULSE);
         }
     }
     Ok(())
+}
+
+fn is_no_server(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    matches!(source, Some(ServerError::NoServer { .. }))
 }
 
 /// Errors that come of the others' doings are counted; any other is wrong.
@@ -106,7 +114,7 @@ impl Client<'_> {
     }
 
     fn item(&mut self) -> &'static str {
-        *self.chance.pick(&["x0", "x1", "x2", "x3", "x4", "x5", "x6"])
+        self.chance.pick::<&str>(&["x0", "x1", "x2", "x3", "x4", "x5", "x6"])
     }
 
     /// An array of any of three types and of any shape, full of one number.
@@ -115,9 +123,10 @@ impl Client<'_> {
         let rows = self.chance.index(1..*self.chance.clone().pick(&[8, 8, 64, 2000]));
         let shape = vec![rows, self.chance.index(1..40)];
         match self.chance.within(0..3) {
-            0 => {
+            // With a fault to be noticed, most of what there is has it.
+            n if n == 0 || self.args.fault => {
                 let mut array = ArrayD::from_elem(shape, value as f64);
-                if self.args.fault && self.chance.one_in(4) {
+                if self.args.fault && !self.chance.one_in(4) {
                     array.iter_mut().last().into_iter().for_each(|last| *last += 1.0);
                 }
                 array.into()

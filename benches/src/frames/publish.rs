@@ -125,9 +125,10 @@ impl Answers {
 }
 
 struct Ours {
+    /// Dropped first: the last one who is attached takes the file away, and who is killed cannot.
+    reader: Bare,
     writer: ndpool::shared::double_buffer::Writer<f64, Ix1>,
     answers: Answers,
-    reader: Bare,
 }
 
 impl Ours {

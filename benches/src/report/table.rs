@@ -83,7 +83,12 @@ const WORK: &[(&str, &str, &str, &str)] = &[
         "a pthread mutex",
         "≤ 1.2× the plain one, which waits for the dead for ever, and the robust one",
     ),
-    ("19", "an event wakes a process that sleeps, and its answer wakes the first", "one futex wake", "≤ 1.15×"),
+    (
+        "19",
+        "an event wakes a process that sleeps, and its answer wakes the first",
+        "one futex wake",
+        "≤ 1.15×",
+    ),
 ];
 
 /// The number of the rows that ask how costs grow.

@@ -15,12 +15,14 @@ from peer import serve_timed
 spawn = multiprocessing.get_context("spawn")
 
 
-def sum_frames(name, n, lock, version, answered, total):
+def sum_frames(name, n, n_frames, turn, lock, version, answered, total):
     memory = SharedMemory(name)
     shared = np.ndarray(n, np.float64, memory.buf)
     frame = np.empty(n)
     seen = 0
     while True:
+        if seen % n_frames == 0:
+            turn.acquire()
         while (now := version.value) == seen:
             pass
         if now < 0:
@@ -41,13 +43,16 @@ def main():
     try:
         shared = np.ndarray(n, np.float64, memory.buf)
         lock = spawn.Lock()
+        # The reader sleeps while it is the other side's turn.
+        turn = spawn.Semaphore(0)
         # Raw: a word each, which one side alone writes.
         version, answered = spawn.RawValue("q", 0), spawn.RawValue("q", 0)
         total = spawn.RawValue("d", 0.0)
-        reader = spawn.Process(target=sum_frames, args=(memory.name, n, lock, version, answered, total))
+        reader = spawn.Process(target=sum_frames, args=(memory.name, n, n_frames, turn, lock, version, answered, total))
         reader.start()
 
         def publish():
+            turn.release()
             for _ in range(n_frames):
                 with lock:
                     shared[:] = x
@@ -58,6 +63,7 @@ def main():
 
         serve_timed(publish)
         version.value = -1
+        turn.release()
         reader.join()
         del shared
     finally:

@@ -1,6 +1,6 @@
 //! iceoryx2: a publisher that writes each frame into a slice that it is lent, and a subscriber that sums it there.
 
-use super::publish::{Answers, N, Side as PublishSide};
+use super::publish::{Answers, N, Side as PublishSide, resume};
 use crate::bare::{Bare, Role, die_with_parent, spin_until};
 use crate::row::Skipped;
 use iceoryx2::node::{Node, NodeBuilder};
@@ -58,10 +58,15 @@ impl PublishSide for Side {
         self.n += 1;
         Ok(self.answers.wait(self.n))
     }
+
+    fn reader_pid(&self) -> u32 {
+        self.reader.as_ref().expect("it is there until this is dropped").pid()
+    }
 }
 
 impl Drop for Side {
     fn drop(&mut self) {
+        resume(self.reader_pid());
         // A frame of another length tells the reader to end.
         let _ = self.send(&[0.0]);
         let _ = self.reader.take().map(Bare::finish);

@@ -1,7 +1,7 @@
 //! How long does it take until a frame of 1 MB, which one process has, is published and summed by another?
 //!
 //! The time begins with the frame in private memory of the publisher, and ends when it sees the sum. Both sides look without
-//! sleeping. On every side the frame is copied once, into shared memory, and summed there where that is possible: ndpool's reader is lent the
+//! sleeping, and the reader of the side whose turn it is not is stopped. On every side the frame is copied once, into shared memory, and summed there where that is possible: ndpool's reader is lent the
 //! buffer, and so is iceoryx2's. Answers come back through a word of memory that is the same for all but Python.
 //!
 //! The bare program copies into two plain buffers in turns: its publisher waits for the answer before it writes again, which
@@ -65,6 +65,36 @@ const ANSWER: usize = 1;
 pub(super) trait Side {
     /// Publishes a frame; returns the sum that the other process found, once that is known.
     fn publish(&mut self, frame: &Array1<f64>) -> Result<f64, Skipped>;
+
+    /// The process that sums.
+    fn reader_pid(&self) -> u32;
+}
+
+/// A process that is stopped when this is dropped, and runs until then. A reader that looks without sleeping would take a core from the
+/// other side in its turn.
+struct Running(u32);
+
+impl Running {
+    fn new(pid: u32) -> Self {
+        resume(pid);
+        Self(pid)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        signal(self.0, libc::SIGSTOP);
+    }
+}
+
+/// Has a process go on that was stopped.
+pub(super) fn resume(pid: u32) {
+    signal(pid, libc::SIGCONT);
+}
+
+fn signal(pid: u32, signal: libc::c_int) {
+    // SAFETY: the call takes numbers; the process is a child that was not waited for, so nobody else has its number.
+    unsafe { libc::kill(pid as libc::pid_t, signal) };
 }
 
 /// What a reader answers through: the number of its sum, and the sum.
@@ -95,8 +125,8 @@ impl Answers {
 }
 
 struct Ours {
-    /// Killed first: who uses the buffer last removes its name.
-    _reader: Bare,
+    /// Dropped first: the last one who is attached takes the file away, and who is killed cannot.
+    reader: Bare,
     writer: ndpool::shared::double_buffer::Writer<f64, Ix1>,
     answers: Answers,
 }
@@ -108,7 +138,7 @@ impl Ours {
         let answers = Answers::new()?;
         let mut reader = Bare::start(SUM_FRAMES, &[answers.path(), name])?;
         reader.wait_for_answer()?;
-        Ok(Self { writer: buffer.writer()?, answers, _reader: reader })
+        Ok(Self { writer: buffer.writer()?, answers, reader })
     }
 }
 
@@ -117,13 +147,17 @@ impl Side for Ours {
         let number = self.writer.assign(frame);
         Ok(self.answers.wait(number as u32))
     }
+
+    fn reader_pid(&self) -> u32 {
+        self.reader.pid()
+    }
 }
 
 struct BareSide {
     memory: Shared,
     answers: Answers,
     n: u32,
-    _reader: Bare,
+    reader: Bare,
 }
 
 impl BareSide {
@@ -131,7 +165,7 @@ impl BareSide {
         let memory = Shared::new(2 * 8 * n)?;
         let answers = Answers::new()?;
         let reader = Bare::start(SUM_BUFFER, &[answers.path(), memory.path(), n.to_string()])?;
-        Ok(Self { memory, answers, n: 0, _reader: reader })
+        Ok(Self { memory, answers, n: 0, reader })
     }
 }
 
@@ -144,11 +178,18 @@ impl Side for BareSide {
         self.memory.word(FRAME).store(self.n, Ordering::Release);
         Ok(self.answers.wait(self.n))
     }
+
+    fn reader_pid(&self) -> u32 {
+        self.reader.pid()
+    }
 }
 
 /// Publishes so many frames as are told for one run, and has each of them summed.
 fn publish_all(side: &mut impl Side, frame: &Array1<f64>) -> Result<Duration, Skipped> {
     let expected = frame.sum();
+    let _running = Running::new(side.reader_pid());
+    // The reader is awake when the time begins.
+    side.publish(frame)?;
     timed(&true, || {
         (0..FRAMES_PER_RUN).try_fold(true, |is_right, _| Ok(is_right && side.publish(frame)? == expected))
     })

@@ -78,7 +78,10 @@ fn measure(is_fresh: bool) -> Result<Pair, Skipped> {
             let frame = other.as_ref().unwrap_or(&frame);
             // Maps the pages, which is not asked here.
             frame.read(|snapshot| {
-                COLUMNS.iter().try_for_each(|column| snapshot.column::<f64>(column).map(|x| _ = x.sum()))
+                COLUMNS.iter().try_for_each(|column| {
+                    assert!(snapshot.column::<f64>(column)?.sum().is_finite());
+                    Ok(())
+                })
             })?;
             let start = Instant::now();
             let snapshot = frame.try_copy()?;

@@ -59,6 +59,36 @@ const WORK: &[(&str, &str, &str, &str)] = &[
         "flat overhead",
         "≤ 20 µs + 1 µs per worker",
     ),
+    (
+        "15",
+        "a frame of 1 MB from private memory of one process to its sum in another, neither sleeping",
+        "a copy, a word, a sum",
+        "≤ 1.2× that; ≤ 1× iceoryx2; ≥ 2× Python SharedMemory",
+    ),
+    (
+        "16",
+        "snapshot of a frame of 100 MB: into fresh memory; into memory that is kept; lent",
+        "a copy; a copy; nothing",
+        "≤ 1.2× `memcpy`; lent ≤ 0.001×",
+    ),
+    (
+        "17",
+        "a frame of 64 bytes in the cache: copied out; published",
+        "2 ns: a sequence lock, which no writer may die in",
+        "≤ 50 ns",
+    ),
+    (
+        "18",
+        "lock and unlock a shared array that nobody else wants",
+        "a pthread mutex",
+        "≤ 1.2× the plain one, which waits for the dead for ever, and the robust one",
+    ),
+    (
+        "19",
+        "an event wakes a process that sleeps, and its answer wakes the first",
+        "one futex wake",
+        "≤ 1.15×",
+    ),
 ];
 
 /// The number of the rows that ask how costs grow.

@@ -81,6 +81,7 @@ impl Stripes {
         Ok(Self { words, seat, threads, settling: Mutex::new(()) })
     }
 
+    #[inline]
     pub(crate) fn n(&self) -> usize {
         self.words.len()
     }

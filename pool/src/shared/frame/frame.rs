@@ -338,6 +338,14 @@ fn start(published: &Published) -> Result<()> {
     Ok(())
 }
 
+impl Drop for SharedFrame {
+    /// Snapshots and record batches may live on, and the file with them; but they do not write.
+    fn drop(&mut self) {
+        // Nobody else writes by this handle now. In a forked child somebody may seem to.
+        let _ = self.stop_writing();
+    }
+}
+
 impl fmt::Debug for SharedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedFrame")

@@ -320,11 +320,6 @@ impl<V: Deref<Target = Versioned>> Held<V> {
         Some(self.versioned.offset(column, found.buffer))
     }
 
-    /// The first of a column's bytes: mapped, and written by nobody, while this lives.
-    pub(crate) fn first_byte(&self, column: usize) -> Option<*const u8> {
-        Some(self.versioned.mapping().as_ptr().wrapping_add(self.offset(column)?))
-    }
-
     /// Copies a column; `false` if no version up to this one has any.
     pub(crate) fn copy(&self, column: usize, target: &mut [MaybeUninit<u8>]) -> bool {
         assert_eq!(target.len(), self.versioned.columns[column].len, "bytes of column {column}");

@@ -207,7 +207,9 @@ impl DataClient {
     ///
     /// # Errors
     ///
-    /// The source is [`ServerError::NoServer`] if the server ends meanwhile, or has ended.
+    /// The source is [`ServerError::NoServer`] if the server ends meanwhile, or has ended. One that was killed has not: this goes on to wait
+    /// for the next of that name, or until a reaper removes what is left. Who wants to know gives a timeout, and asks
+    /// [`is_alive`](Self::is_alive).
     pub fn wait_changes(&self, seen: u64, timeout: Option<Duration>) -> Result<Option<u64>> {
         let start = Instant::now();
         loop {

@@ -179,7 +179,7 @@ impl Versioned {
             }
             version = self.version();
         }
-        Err(self.too_slow(N_TRIES, version - first))
+        Err(self.too_slow(N_TRIES, version.saturating_sub(first)))
     }
 
     /// The error of a reader that was lapped.

@@ -375,6 +375,11 @@ impl Published {
             || leads_to(&self.path, self.file.file()).unwrap_or(false)
     }
 
+    /// Whether another file has the name, also if it came there by hand, which leaves no hint for [`is_current`](Self::is_current).
+    pub(crate) fn is_supplanted(&self) -> bool {
+        self.path.symlink_metadata().is_ok() && !leads_to(&self.path, self.file.file()).unwrap_or(true)
+    }
+
     /// Takes a role, unless another handle has it. Threads that share this handle must keep each other out themselves.
     ///
     /// # Errors

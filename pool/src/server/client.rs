@@ -97,10 +97,11 @@ impl DataClient {
     ///
     /// # Errors
     ///
-    /// As for [`connect`](Self::connect), once `timeout` has passed.
+    /// As for [`connect`](Self::connect), once `timeout` has passed; at once if it cannot be a name.
     pub fn connect_when_there(options: &Options, name: &str, timeout: Duration) -> Result<Self> {
         // A server that is not there has no bell.
         const PAUSE: Duration = Duration::from_millis(10);
+        check_name(name)?;
         let start = Instant::now();
         loop {
             match Self::connect_with(options, name) {

@@ -149,7 +149,7 @@ fn a_frame_that_is_dropped_lets_others_write_though_its_snapshots_live() {
     let frame = SharedFrame::create_with(&options, "x", &schema).unwrap();
     let other = SharedFrame::attach_with(&options, "x", &schema).unwrap();
     let fill = |frame: &SharedFrame, value: f64| {
-        frame.write(|frame| Ok(frame.column_mut::<f64>("price")?.fill(value)))
+        frame.write(|frame| frame.column_mut::<f64>("price").map(|mut price| price.fill(value)))
     };
     fill(&frame, 1.0).unwrap();
     let (lent, copied) = (frame.try_snapshot().unwrap(), frame.try_copy().unwrap());

@@ -349,8 +349,8 @@ impl Gate for Admission {
         if self.catalog.is_current() {
             return Ok(());
         }
-        // The server ended without the lock, since it could not be had for so long: what came after must not stay.
-        let _ = remove_with(&self.catalog.options, &self.name);
+        // The server ended without the lock, since it could not be had for so long: what came after must not stay. Whoever made the file
+        // takes its name away when he is told.
         Err(self.catalog.no_server())
     }
 }

@@ -97,10 +97,11 @@ impl DataClient {
     ///
     /// # Errors
     ///
-    /// As for [`connect`](Self::connect), once `timeout` has passed.
+    /// As for [`connect`](Self::connect), once `timeout` has passed; at once if it cannot be a name.
     pub fn connect_when_there(options: &Options, name: &str, timeout: Duration) -> Result<Self> {
         // A server that is not there has no bell.
         const PAUSE: Duration = Duration::from_millis(10);
+        check_name(name)?;
         let start = Instant::now();
         loop {
             match Self::connect_with(options, name) {
@@ -207,7 +208,9 @@ impl DataClient {
     ///
     /// # Errors
     ///
-    /// The source is [`ServerError::NoServer`] if the server ends meanwhile, or has ended.
+    /// The source is [`ServerError::NoServer`] if the server ends meanwhile, or has ended. One that was killed has not: this goes on to wait
+    /// for the next of that name, or until a reaper removes what is left. Who wants to know gives a timeout, and asks
+    /// [`is_alive`](Self::is_alive).
     pub fn wait_changes(&self, seen: u64, timeout: Option<Duration>) -> Result<Option<u64>> {
         let start = Instant::now();
         loop {

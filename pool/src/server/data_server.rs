@@ -209,6 +209,10 @@ impl Core {
             }
         };
         kill_point!("server.end.locked");
+        // Somebody took the name away by hand, and another server has it now, and with it the items.
+        if catalog.published().is_supplanted() {
+            return Ok(());
+        }
         locked.remove_items()?;
         locked.remove_catalog()
     }

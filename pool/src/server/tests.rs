@@ -234,6 +234,55 @@ fn what_has_lost_its_catalog_by_hand_is_reaped_or_taken_over() {
 }
 
 #[test]
+fn a_server_whose_catalog_was_removed_by_hand_leaves_its_items_to_the_next() {
+    let directory = scratch_directory("server-supplanted");
+    let first = DataServer::builder("s").directory(&directory).start().unwrap();
+    publish(&first, "a", false).unwrap();
+    fs::remove_file(directory.join("ndpool.s")).unwrap();
+    let second = DataServer::builder("s").directory(&directory).start().unwrap();
+    assert_eq!(second.recovered(), ["a"]);
+    first.close().unwrap();
+    assert_eq!((names(&second), second.is_alive()), (vec!["a".to_owned()], true));
+    second.close().unwrap();
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
+fn what_is_taken_back_is_the_own_file_alone() {
+    let directory = scratch_directory("server-taken-back");
+    let server = DataServer::builder("s").directory(&directory).start().unwrap();
+    let client = server.client().clone();
+    // The server ends without the lock, after the publisher has looked for it and before he asks whether it has kept its name.
+    #[derive(Debug)]
+    struct Late(std::path::PathBuf, bool);
+    impl shared::Gate for Late {
+        fn foresee(&self, _: u64) -> Result<()> {
+            Ok(())
+        }
+        fn pass(&self, _: u64, publish: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+            publish()?;
+            if self.1 {
+                fs::remove_file(&self.0).unwrap();
+                fs::write(&self.0, "another's").unwrap();
+            }
+            Err(ServerError::NoServer { name: "s".to_owned(), there: vec![] }.into())
+        }
+    }
+    for is_replaced in [false, true] {
+        let path = directory.join("ndpool.s.a");
+        let gate = Arc::new(Late(path.clone(), is_replaced));
+        let options = client.options().clone().keep(true).terms(shared::Terms { gate, replaces: false });
+        let error = shared::DoubleBuffer::<u8, ndarray::Ix1>::create_with(&options, "s/a", 3).unwrap_err();
+        assert!(matches!(source(&error), ServerError::NoServer { .. }));
+        assert_eq!(path.exists(), is_replaced);
+    }
+    fs::remove_file(directory.join("ndpool.s.a")).unwrap();
+    drop(server);
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
 fn arrays_are_created_updated_in_place_and_swapped_for_others() {
     use ndarray::{Ix1, Ix2, IxDyn, array};
     let directory = scratch_directory("server-put");

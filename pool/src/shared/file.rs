@@ -188,10 +188,13 @@ impl Published {
 
     /// Gives the file its name when whoever decides about the name agrees.
     fn pass_gate(&self, options: &Options, publish: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-        match &options.terms {
-            Some(terms) => terms.gate.pass(self.len_bytes() as u64, publish),
-            None => publish(),
+        let Some(terms) = &options.terms else { return publish() };
+        let passed = terms.gate.pass(self.len_bytes() as u64, publish);
+        if passed.is_err() && leads_to(&self.path, self.file.file()).unwrap_or(false) {
+            // It has its name, and is not to have it. This file alone: the name may be somebody else's by now.
+            let _ = self.remove_name();
         }
+        passed
     }
 
     /// Makes a file without its name.
@@ -370,6 +373,11 @@ impl Published {
         // Without the hint nobody has begun to take the name away; `rm` leaves none, but leaves the structure usable, too.
         self.page().stale.load(Ordering::SeqCst) == 0
             || leads_to(&self.path, self.file.file()).unwrap_or(false)
+    }
+
+    /// Whether another file has the name, also if it came there by hand, which leaves no hint for [`is_current`](Self::is_current).
+    pub(crate) fn is_supplanted(&self) -> bool {
+        self.path.symlink_metadata().is_ok() && !leads_to(&self.path, self.file.file()).unwrap_or(true)
     }
 
     /// Takes a role, unless another handle has it. Threads that share this handle must keep each other out themselves.

@@ -90,8 +90,8 @@ pub fn list_in(directory: &Path) -> Result<Vec<SharedInfo>> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Segment`](crate::ErrorKind::Segment) if nothing has the name, or not a structure of this user's;
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system refuses.
+/// [`ErrorKind::Segment`](crate::ErrorKind::Segment) if nothing has the name; [`ErrorKind::Io`](crate::ErrorKind::Io) if what has it is no
+/// structure of this user's, if it stays held by a stopped process for five seconds, or if the system refuses.
 pub fn remove(name: &str) -> Result<()> {
     remove_with(&Options::new(), name)
 }

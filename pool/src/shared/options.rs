@@ -130,7 +130,8 @@ pub(crate) trait Gate: Send + Sync {
     /// Refuses what could not be published now, before memory is taken for it.
     fn foresee(&self, len_bytes: u64) -> Result<()>;
 
-    /// Runs `publish`, which gives the file its name, while nobody else publishes; or refuses.
+    /// Runs `publish`, which gives the file its name, while nobody else publishes; or refuses. If it refuses afterwards, the caller takes the
+    /// name from the file again.
     fn pass(&self, len_bytes: u64, publish: &mut dyn FnMut() -> Result<()>) -> Result<()>;
 }
 

@@ -179,7 +179,7 @@ impl Versioned {
             }
             version = self.version();
         }
-        Err(self.too_slow(N_TRIES, version - first))
+        Err(self.too_slow(N_TRIES, version.saturating_sub(first)))
     }
 
     /// The error of a reader that was lapped.
@@ -318,11 +318,6 @@ impl<V: Deref<Target = Versioned>> Held<V> {
     pub(crate) fn offset(&self, column: usize) -> Option<usize> {
         let found = self.versioned.versions().find(column, self.version)?;
         Some(self.versioned.offset(column, found.buffer))
-    }
-
-    /// The first of a column's bytes: mapped, and written by nobody, while this lives.
-    pub(crate) fn first_byte(&self, column: usize) -> Option<*const u8> {
-        Some(self.versioned.mapping().as_ptr().wrapping_add(self.offset(column)?))
     }
 
     /// Copies a column; `false` if no version up to this one has any.

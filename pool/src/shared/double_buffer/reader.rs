@@ -99,15 +99,20 @@ impl<T: Element, D: Dimension> Reader<T, D> {
         let dim = self.shared.dim.clone();
         let Some(held) = self.shared.versioned.hold() else { return self.read_scratch(read) };
         let version = held.version();
-        let Some(first) = held.first_byte(0).map(<*const u8>::cast::<T>) else {
+        let Some(offset) = held.offset(0) else {
             // Held before the first frame.
             drop(held);
             return self.read_scratch(read);
         };
+        let bytes = self.published().mapping().bytes_at_rest(offset, dim.size() * size_of::<T>());
+        if !T::valid(bytes) {
+            return Err(no_values(&self.shared, version));
+        }
+        let first = bytes.as_ptr().cast::<T>();
         #[expect(unsafe_code, reason = "the view of a buffer that nobody writes")]
         // SAFETY: the buffer lies within the mapping and is as long as the shape says, by the checks of `Versioned::new`; `held` keeps it
-        // mapped, and keeps the writer from choosing it until it is dropped, after the closure. Its elements are valid: the file is this
-        // user's, since others cannot hold anything, was zeros, and is written by writers of this type.
+        // mapped, and keeps the writer from choosing it until it is dropped, after the closure. Its elements are valid, as was just
+        // asked.
         let view = unsafe { view::view(first, dim) };
         let result = read(view);
         drop(held);
@@ -165,13 +170,14 @@ fn copy_latest<T: Element, D: Dimension>(shared: &Shared<D>, elements: &mut [May
     // SAFETY: `Versioned::copy_latest` has copied all bytes.
     let bytes = unsafe { view::init_bytes(elements) };
     // Another user may have written them, who need not be trusted.
-    if T::valid(bytes) {
-        return Ok(number);
-    }
+    if T::valid(bytes) { Ok(number) } else { Err(no_values(shared, number)) }
+}
+
+fn no_values<D>(shared: &Shared<D>, number: u64) -> Error {
     let message =
         format!("frame {number} of `{}` has bytes that are no values", shared.versioned.published().name());
-    Err(Error::new(ErrorKind::Segment, message)
-        .with_hint("something else than its writer has written to the file"))
+    Error::new(ErrorKind::Segment, message)
+        .with_hint("something else than its writer has written to the file")
 }
 
 impl<T: Element, D: Dimension> fmt::Debug for Reader<T, D> {

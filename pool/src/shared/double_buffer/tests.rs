@@ -315,3 +315,27 @@ fn the_dead_hold_nothing_for_long() {
         assert_eq!((read.unwrap(), reader.number()), ((true, 8 * round), round));
     }
 }
+
+#[test]
+fn bytes_that_are_no_values_are_never_lent() {
+    use std::os::unix::fs::FileExt;
+    let scratch = Scratch::new("no-values");
+    let buffer = DoubleBuffer::<bool, Ix1>::create_with(&scratch.options(), "a", 3).unwrap();
+    let file = std::fs::File::options().write(true).open(buffer.path()).unwrap();
+    let mut writer = buffer.writer().unwrap();
+    writer.write(|mut frame| frame.fill(true));
+    let at = buffer.published().data_offset() as u64;
+    file.write_all_at(&[2; 4 * 3], at).unwrap();
+    let mut reader = buffer.reader();
+    let mut is_called = false;
+    let error = reader.read_with(|_| is_called = true).unwrap_err();
+    assert_eq!((error.kind(), is_called, reader.number()), (ErrorKind::Segment, false, 0));
+    // A buffer that is to be written, and one with the last frame in it.
+    writer.write(|frame| assert_eq!(frame.to_vec(), [false; 3]));
+    file.write_all_at(&[2; 4 * 3], at).unwrap();
+    writer.update(|mut frame| {
+        assert_eq!(frame.to_vec(), [false; 3]);
+        frame[1] = true;
+    });
+    assert_eq!(reader.read_with(|frame| frame.to_vec()).unwrap(), [false, true, false]);
+}

@@ -131,9 +131,14 @@ impl<T: Element, D: Dimension> Writer<T, D> {
             Before::Last => writing.column_with_last(0),
         };
         let first = writing.first_byte(0, target).cast::<T>();
+        let (at, mapping) = (writing.offset(0, target), self.shared.versioned.published().mapping());
+        let len = self.shared.dim.size() * size_of::<T>();
+        if !T::valid(mapping.bytes_at_rest(at, len)) {
+            // Something else than a writer was at it. Readers of such a frame were told.
+            mapping.zero(at..at + len);
+        }
         // SAFETY: the buffer lies within the mapping, which `self` keeps, and is as long as the shape says, by the checks of
-        // `Versioned::new`. Its elements are valid: it was zero when it was created, and only writers of the same type have written it
-        // since, for the header says which. No reference to it exists: `column` chooses a buffer that no reader has pinned, and none can
+        // `Versioned::new`. Its elements are valid, as was just asked, or zero. No reference to it exists: `column` chooses a buffer that no reader has pinned, and none can
         // pin it, as it holds neither the last version nor a later one; others are not lent, but copied by raw pointers and checked; and
         // there is one writer, who has this `&mut self`. The view ends with the closure, before the commit.
         write(unsafe { view::view_mut(first, self.shared.dim.clone()) })?;

@@ -285,7 +285,7 @@ impl SharedFrame {
     /// Writes the next version: once the closure has returned, all that it wrote is there, at once. Never waits for readers.
     ///
     /// If the closure returns an error or panics, or the process dies, the last version stays. The handle that has written is the writer
-    /// until it is dropped, its process ends, or it says [`stop_writing`](Self::stop_writing); no other handle can write until then.
+    /// until it is dropped (whatever snapshots of it live on), its process ends, or it says [`stop_writing`](Self::stop_writing); no other handle can write until then.
     ///
     /// # Errors
     ///
@@ -336,6 +336,14 @@ fn start(published: &Published) -> Result<()> {
     Versions::new(&page.version, &page.writing, &[], tables, n_buffers).start();
     page.committed.store(nanos_now(), Ordering::Relaxed);
     Ok(())
+}
+
+impl Drop for SharedFrame {
+    /// Snapshots and record batches may live on, and the file with them; but they do not write.
+    fn drop(&mut self) {
+        // Nobody else writes by this handle now. In a forked child somebody may seem to.
+        let _ = self.stop_writing();
+    }
 }
 
 impl fmt::Debug for SharedFrame {

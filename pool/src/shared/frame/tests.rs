@@ -140,3 +140,25 @@ fn stamps_and_bytes_that_mean_nothing_are_errors_of_the_reader() {
     }
     fs::remove_dir_all(directory).unwrap();
 }
+
+#[test]
+fn a_frame_that_is_dropped_lets_others_write_though_its_snapshots_live() {
+    let directory = scratch_directory("frame-writer-dropped");
+    let options = Options::new().directory(&directory);
+    let schema = Schema::new(3).column::<f64>("price");
+    let frame = SharedFrame::create_with(&options, "x", &schema).unwrap();
+    let other = SharedFrame::attach_with(&options, "x", &schema).unwrap();
+    let fill = |frame: &SharedFrame, value: f64| {
+        frame.write(|frame| frame.column_mut::<f64>("price").map(|mut price| price.fill(value)))
+    };
+    fill(&frame, 1.0).unwrap();
+    let (lent, copied) = (frame.try_snapshot().unwrap(), frame.try_copy().unwrap());
+    assert_eq!(fill(&other, 2.0).unwrap_err().kind(), ErrorKind::Busy);
+    drop(frame);
+    fill(&other, 2.0).unwrap();
+    for snapshot in [lent, copied] {
+        assert_eq!(snapshot.column::<f64>("price").unwrap().to_vec(), [1.0; 3]);
+        assert_eq!(snapshot.n_behind(), 1);
+    }
+    fs::remove_dir_all(directory).unwrap();
+}

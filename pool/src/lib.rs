@@ -206,6 +206,12 @@
 //! # Ok::<(), ndpool::Error>(())
 //! ```
 //!
+//! # What outlives a job
+//!
+//! [`shared`] has structures under names for any processes, with or without a pool: [frames](shared::SharedFrame) of typed columns,
+//! [double buffers](shared::DoubleBuffer), arrays under a [lock](shared::Mutex), [events](shared::Event). [`server`] keeps many of them
+//! under one name. The feature `arrow` hands frames to Apache Arrow without a copy.
+//!
 //! # Other programs
 //!
 //! The file behind an array, [`SharedArray::path`], is a valid `.npy` file: `numpy.load(path, mmap_mode="r")` maps it while

@@ -32,7 +32,7 @@ pub(crate) const QUESTION: Question = Question {
 pub(crate) const VS_SHARED_MEMORY: Question = Question {
     name: "frame_1mb_vs_shared_memory",
     peer_name: "multiprocessing.shared_memory with a lock and a version",
-    goal: Goal::Ratio(1.0),
+    goal: Goal::Ratio(0.5),
     measure: against_python,
     ..QUESTION
 };

@@ -21,9 +21,7 @@ pub(crate) const READ: Question = Question {
     measure: measure_read,
 };
 
-/// A third of it is asking the clock when the frame was written, and one full fence, which lets streaming stores follow.
-pub(crate) const WRITE: Question =
-    Question { name: "frame_64b_write", goal: Goal::Within(100.0), measure: measure_write, ..READ };
+pub(crate) const WRITE: Question = Question { name: "frame_64b_write", measure: measure_write, ..READ };
 
 const N: usize = 8;
 const N_ITEMS: usize = 100_000;

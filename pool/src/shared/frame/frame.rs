@@ -37,8 +37,8 @@ const ATTEMPTS: usize = 3;
 /// Each version that can be lent costs the memory of a record, which is all columns once, beside the two that it takes without:
 /// [`create_lending`](Self::create_lending). A handle may be used by many threads.
 ///
-/// The file is what NumPy can map: `README.md` in `pool/src/shared` of the repository shows how Python reads a column, with the version
-/// before and after.
+/// The file is what NumPy can map: `docs/python.md` of the repository shows how Python reads a column, with the version before and
+/// after.
 ///
 /// # Example
 ///

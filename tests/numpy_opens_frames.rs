@@ -7,32 +7,17 @@
 use ndarray::prelude::*;
 use ndpool::num_complex::Complex;
 use ndpool::shared::{Schema, SharedFrame};
-use ndpool_tests::watchdog;
+use ndpool_tests::{has_numpy, watchdog};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How Python reads frames.
 const LIBRARY: &str = include_str!("numpy/frame.py");
 
-fn command() -> Command {
-    Command::new(std::env::var("NDPOOL_TEST_PYTHON").unwrap_or_else(|_| "python3".into()))
-}
-
-fn has_numpy() -> bool {
-    let found = match command().args(["-c", "import numpy"]).output() {
-        Ok(output) if output.status.success() => return true,
-        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-        Err(error) => error.to_string(),
-    };
-    assert!(std::env::var_os("NDPOOL_TEST_REQUIRE_NUMPY").is_none(), "NumPy is required: {found}");
-    println!("skipped, there is no NumPy: {found}");
-    false
-}
-
 fn start(script: &str, path: &Path) -> Child {
     let script = format!("{LIBRARY}\nimport sys\npath = sys.argv[1]\n{script}");
-    let mut command = command();
+    let mut command = ndpool_tests::python();
     command.args(["-c", &script]).arg(path).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
 }

@@ -7,9 +7,8 @@
 use ndarray::prelude::*;
 use ndpool::num_complex::Complex;
 use ndpool::{Backing, Element, Pool, SharedArray, task};
-use ndpool_tests::watchdog;
+use ndpool_tests::{has_numpy, python, watchdog};
 use std::path::Path;
-use std::process::Command;
 
 #[task]
 fn increment(mut x: ArrayViewMut2<f64>) {
@@ -26,28 +25,11 @@ for path in sys.argv[1:]:
     print(a.dtype.str, list(a.shape), int(total.real), int(total.imag))
 ";
 
-fn python(arguments: &[&str]) -> std::io::Result<std::process::Output> {
-    let python = std::env::var("NDPOOL_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    Command::new(python).args(arguments).output()
-}
-
-/// Whether there is NumPy; says why not.
-fn has_numpy() -> bool {
-    let found = match python(&["-c", "import numpy"]) {
-        Ok(output) if output.status.success() => return true,
-        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-        Err(error) => error.to_string(),
-    };
-    assert!(std::env::var_os("NDPOOL_TEST_REQUIRE_NUMPY").is_none(), "NumPy is required: {found}");
-    println!("skipped, there is no NumPy: {found}");
-    false
-}
-
 /// What Python says of arrays at these paths.
 fn read(paths: &[&Path]) -> Vec<String> {
     let paths = paths.iter().map(|path| path.to_str().unwrap());
     let arguments: Vec<_> = ["-c", SCRIPT].into_iter().chain(paths).collect();
-    let output = python(&arguments).unwrap();
+    let output = python().args(&arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
@@ -108,7 +90,7 @@ fn arrays_are_read(backing: Backing) {
     let paths = [floats.path(), small.path(), bytes.path(), bools.path(), complex.path(), scalar.path()];
     assert_eq!(read(&paths.iter().map(|path| &**path).collect::<Vec<_>>()), wanted[..6], "segments");
     let script = "import sys, numpy as np; print(np.load(sys.argv[1]).shape, np.load(sys.argv[2]).shape)";
-    let output = python(&["-c", script, empty.path().to_str().unwrap(), saved[6].to_str().unwrap()]).unwrap();
+    let output = python().args(["-c", script]).args([&empty.path(), &saved[6]]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "(0, 3) (0, 3)");
     std::fs::remove_dir_all(directory).unwrap();
 }
@@ -133,7 +115,7 @@ fn what_numpy_saves_is_loaded() {
     }
     let path = std::env::temp_dir().join(format!("ndpool-from-numpy.{}.npy", std::process::id()));
     let script = "import sys, numpy as np; np.save(sys.argv[1], np.arange(3000.0).reshape(1000, 3))";
-    assert!(python(&["-c", script, path.to_str().unwrap()]).unwrap().status.success());
+    assert!(python().args(["-c", script]).arg(&path).status().unwrap().success());
     let pool = Pool::builder().workers(1).build().unwrap();
     let mut x = pool.load_npy::<f64, Ix2>(&path).unwrap();
     pool.run(increment(&mut x)).unwrap();

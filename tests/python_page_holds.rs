@@ -9,8 +9,7 @@
 use ndarray::prelude::*;
 use ndpool::server::DataServer;
 use ndpool::shared::{DoubleBuffer, Options, Schema};
-use ndpool_tests::watchdog;
-use std::process::Command;
+use ndpool_tests::{has_numpy, python, watchdog};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const PAGE: &str = include_str!("../docs/python.md");
@@ -70,22 +69,6 @@ try:
 except FileNotFoundError:
     print('done')
 ";
-
-fn python() -> Command {
-    Command::new(std::env::var("NDPOOL_TEST_PYTHON").unwrap_or_else(|_| "python3".into()))
-}
-
-/// Whether there is NumPy; says why not.
-fn has_numpy() -> bool {
-    let found = match python().args(["-c", "import numpy"]).output() {
-        Ok(output) if output.status.success() => return true,
-        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-        Err(error) => error.to_string(),
-    };
-    assert!(std::env::var_os("NDPOOL_TEST_REQUIRE_NUMPY").is_none(), "NumPy is required: {found}");
-    println!("skipped, there is no NumPy: {found}");
-    false
-}
 
 /// The Python code of the page, block by block.
 fn blocks() -> Vec<&'static str> {

@@ -20,6 +20,8 @@ mod leftovers;
 mod listener;
 /// A memory limit of one's own.
 mod memory_group;
+/// Python with NumPy.
+mod numpy;
 /// Random numbers with a seed.
 mod random;
 /// What became of the rows of a job.
@@ -39,6 +41,7 @@ pub use killer::{Killer, kill, kill_group, stop};
 pub use leftovers::{Run, is_alive, processes_of, wait_until};
 pub use listener::Listener;
 pub use memory_group::MemoryGroup;
+pub use numpy::{has_numpy, python};
 pub use random::Random;
 pub use rows::assert_applied_but;
 pub use tracer::{Stretch, SystemCall, mark, trace};

@@ -25,6 +25,7 @@ use super::name::{Name, waiting_file_name};
 use super::named::{Fate, Named, Waiting, check_owner, leads_to, open, remove_if_dead, wait_a_moment};
 use super::options::Options;
 use super::page::{Kind, LAYOUT, MAGIC, Page, Places, read_places};
+use super::role::{LAST_SEAT, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{PAGE_BYTES, Room, SHARED_MEMORY, map_refused};
 use crate::sys::cells::Placed;
@@ -33,41 +34,6 @@ use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicU64, Ordering};
 use crate::sys::shm::{self, Unpublished};
 use crate::sys::{host, kill_point};
-
-/// Highest number of a seat; 0 is nobody's.
-pub(crate) const LAST_SEAT: u16 = 4095;
-
-/// What a process can be to a file, each a lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Uses it; shared.
-    Attached,
-    /// Takes its name away, or gives it to another file.
-    Name,
-    /// Writes versions.
-    Writer,
-    /// Serves.
-    Server,
-    /// Changes what a server has.
-    Catalog,
-    /// Has this number.
-    Seat(u16),
-}
-
-impl Role {
-    /// The byte that is locked.
-    pub(super) fn byte(self) -> u64 {
-        const BASE: u64 = 1 << 40;
-        match self {
-            Self::Attached => BASE,
-            Self::Name => BASE + 1,
-            Self::Writer => BASE + 2,
-            Self::Server => BASE + 3,
-            Self::Catalog => BASE + 4,
-            Self::Seat(number) => BASE + 4096 + u64::from(number),
-        }
-    }
-}
 
 /// What a new file is to be.
 #[derive(Debug)]

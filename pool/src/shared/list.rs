@@ -5,11 +5,11 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::file::Role;
 use super::name::{Name, is_waiting_file_name};
 use super::named::{Fate, Named, open, remove_if_dead, remove_waiting};
 use super::options::Options;
 use super::page::{Kind, read_places};
+use super::role::Role;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{PAGE_BYTES, SHARED_MEMORY};
 use crate::sys::host;

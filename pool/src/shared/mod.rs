@@ -80,14 +80,17 @@ mod bell;
 /// The last page of a published file.
 mod page;
 
-/// The file behind a structure: how it comes into being, who uses it, and how it goes.
-mod file;
+/// What a process can be to a file, each a lock of the kernel's.
+mod role;
 
 /// A file under its name, while nobody else takes the name away.
 mod named;
 
 /// Which structures there are, and the end of those that nobody uses.
 mod list;
+
+/// The file behind a structure: how it comes into being, who uses it, and how it goes.
+mod file;
 
 /// Versions of data in several buffers: one writer, any number of readers, nobody waits for anybody.
 mod versions;
@@ -133,7 +136,7 @@ pub use mutex::Mutex;
 pub use options::Options;
 pub use page::Kind;
 
-pub(crate) use file::{Plan, Published, Role, nanos_now};
+pub(crate) use file::{Plan, Published, nanos_now};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frame::FrameHeader;
 pub(crate) use list::{items_of, reap_waiting};
@@ -141,3 +144,4 @@ pub(crate) use name::Name;
 pub(crate) use options::{Gate, Terms};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use page::read_places;
+pub(crate) use role::Role;

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::file::Role;
 use super::page::{Page, read_places};
+use super::role::Role;
 use crate::segment::PAGE_BYTES;
 use crate::sys::cells::Placed;
 use crate::sys::lock::LockedFile;

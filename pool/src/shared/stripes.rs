@@ -7,8 +7,9 @@ use std::ops::Range;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
 
-use super::file::{Published, Role};
+use super::file::Published;
 use super::lock::{Lock, Owners, Taken};
+use super::role::Role;
 use super::until::Until;
 use crate::error::Result;
 use crate::segment::PAGE_BYTES;

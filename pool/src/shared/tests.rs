@@ -8,10 +8,11 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Instant;
 
-use super::file::{Plan, Published, Role};
+use super::file::{Plan, Published};
 use super::name::Name;
 use super::named::Named;
 use super::page::Kind;
+use super::role::Role;
 use super::*;
 use crate::error::{ErrorKind, Result};
 use crate::segment::{DType, PAGE_BYTES, write_header};

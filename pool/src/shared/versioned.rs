@@ -11,7 +11,8 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::file::{Published, Role, nanos_now};
+use super::file::{Published, nanos_now};
+use super::role::Role;
 use super::versions::{Draft, MAX_BUFFERS, Pin, Target, Versions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::monotonic_nanos;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::file::{Published, nanos_now};
 use super::role::Role;
-use super::versions::{Draft, MAX_BUFFERS, Pin, Target, Versions};
+use super::versions::{Draft, MAX_BUFFERS, Pin, TOO_MANY_VERSIONS, Target, Versions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::monotonic_nanos;
 use crate::sys::map::Mapping;
@@ -88,6 +88,12 @@ impl Versioned {
                 published.path().display(),
                 columns.len()
             );
+            return Err(Error::new(ErrorKind::Segment, message).with_hint("remove it and create it anew"));
+        }
+        let version = page.version.load(Ordering::Relaxed);
+        if version >= TOO_MANY_VERSIONS {
+            let message =
+                format!("`{}` is damaged: its page says version {version}", published.path().display());
             return Err(Error::new(ErrorKind::Segment, message).with_hint("remove it and create it anew"));
         }
         let (seat, has_writer, looked) = (OnceLock::new(), AtomicU32::new(0), AtomicU64::new(0));

@@ -36,6 +36,8 @@ pub(crate) const MAX_BUFFERS: usize = MAX_PINS + 2;
 const TORN: u64 = u64::MAX;
 /// The bits of a pin that say which version; those above say whose. At ten million versions a second they last for 14 years.
 const VERSION_BITS: u32 = 52;
+/// No file of ours comes to so many versions: a page that says so is damaged.
+pub(crate) const TOO_MANY_VERSIONS: u64 = 1 << (VERSION_BITS - 1);
 /// Highest number of a seat that fits into a pin.
 const LAST_SEAT: u16 = (1 << (u64::BITS - VERSION_BITS)) - 1;
 

@@ -1,17 +1,17 @@
 //! Which structures there are, and the end of those that nobody uses.
 
 use std::fs;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use super::name::{Name, is_waiting_file_name};
 use super::named::{Fate, Named, open, remove_if_dead, remove_waiting};
 use super::options::Options;
-use super::page::{Kind, read_places};
+use super::page::{Glance, Kind, glance};
 use super::role::Role;
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment::{PAGE_BYTES, SHARED_MEMORY};
+use crate::segment::SHARED_MEMORY;
 use crate::sys::host;
 use crate::sys::lock::LockedFile;
 
@@ -206,29 +206,21 @@ fn files_in(directory: &Path) -> Result<Vec<PathBuf>> {
 
 /// Looks at one file without changing anything; `None` if it is none of ours, or gone.
 fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
-    const FLAGS: usize = 4;
-    const CREATED: usize = 5;
-    const CREATOR: usize = 6;
-    const VERSION: usize = 8;
     let file = open(path, false).ok()?;
     let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
-    let kind = read_places(&file, metadata.len()).ok()?.kind;
-    let mut words = [[0; 8]; 9];
-    file.read_exact_at(words.as_flattened_mut(), metadata.len() - PAGE_BYTES as u64).ok()?;
-    let word = |i: usize| u64::from_ne_bytes(words[i]);
-    let attached = LockedFile::new(file).is_taken(Role::Attached.byte()).ok()?;
+    let Glance { kind, version, kept, served, created, creator } = glance(&file, metadata.len()).ok()?;
     Some(SharedInfo {
         name: name.to_string(),
         path: path.to_owned(),
         kind,
         len_bytes: metadata.len(),
-        version: word(VERSION),
-        attached,
-        kept: word(FLAGS) & 1 != 0,
-        created: UNIX_EPOCH + Duration::from_nanos(word(CREATED)),
-        creator: u32::try_from(word(CREATOR)).unwrap_or(0),
+        version,
+        attached: LockedFile::new(file).is_taken(Role::Attached.byte()).ok()?,
+        kept,
+        created,
+        creator,
         owner: metadata.uid(),
         group_read: metadata.mode() & 0o040 != 0,
-        served: word(FLAGS) & 4 != 0,
+        served,
     })
 }

@@ -13,7 +13,8 @@ use super::error::{ServerError, is_not_found};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{DType, PAGE_BYTES, write_header};
 use crate::shared::{
-    Gate, Kind, Name, Options, Plan, Published, Role, SharedInfo, items_of, nanos_now, remove_with,
+    Fate, Gate, Kind, Name, Options, Plan, Published, Role, SharedInfo, items_of, nanos_now, remove_if,
+    wait_for_name,
 };
 use crate::signals::wait_if_program_ends;
 use crate::sys::kill_point;
@@ -96,12 +97,12 @@ impl Catalog {
         }
     }
 
-    /// Makes a catalog in the place of one that this process holds and serves: the mode of a file is given once.
+    /// Makes a catalog in the place of this one, which this process holds and serves: the mode of a file is given once.
     pub(super) fn create_over(&self, terms: Terms) -> Result<Self> {
         let options = self.options.clone().keep(true).group_read(terms.group_read);
-        let published = Published::create_over(&options, self.published.name(), &plan(), |published| {
-            begin(published, terms)
-        })?;
+        let name = self.published.name();
+        let begin = |published: &Published| begin(published, terms);
+        let published = Published::create_over(&options, name, &plan(), begin, Some(&self.published))?;
         Ok(Self::of(published, &self.server, options))
     }
 
@@ -152,8 +153,9 @@ impl Catalog {
         self.published.is_taken(Role::Server)
     }
 
+    /// Whether it is the one that counts. One that was removed by hand does until another has the name.
     pub(super) fn is_current(&self) -> bool {
-        self.published.is_current()
+        self.published.is_current() && !self.published.is_supplanted()
     }
 
     pub(super) fn terms(&self) -> Terms {
@@ -185,6 +187,34 @@ impl Catalog {
         items_of(&self.directory, &self.server)
     }
 
+    /// Those that the server keeps.
+    fn served_items(&self) -> Result<Vec<SharedInfo>> {
+        Ok(self.items()?.into_iter().filter(|info| info.served).collect())
+    }
+
+    /// Takes the names of all served items away, each if it may be done, which is asked while nobody else takes that name from it.
+    fn remove_items(&self, may: &dyn Fn() -> bool) -> Result<()> {
+        let mut failure = None;
+        for info in self.served_items()? {
+            kill_point!("server.item.remove");
+            match remove_if(&info.path, may) {
+                Ok(Fate::Stays) => return Err(self.no_server()),
+                // Or by hand, meanwhile.
+                Ok(Fate::Removed | Fate::Absent) => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
+            kill_point!("server.item.removed");
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Takes the name away, and then those of the items, without the lock: whoever has that finds it out, and takes back what he
+    /// publishes.
+    pub(super) fn remove_without_lock(&self) -> Result<()> {
+        self.published.remove_name()?;
+        self.remove_items(&|| !self.published.is_supplanted())
+    }
+
     /// What is used and allowed.
     pub(super) fn usage(&self) -> Result<Usage> {
         self.usage_without(None)
@@ -192,8 +222,8 @@ impl Catalog {
 
     fn usage_without(&self, item: Option<&str>) -> Result<Usage> {
         let Terms { max_bytes, max_items, .. } = self.terms();
-        let counts = |info: &SharedInfo| info.served && item != Some(info.name.as_str());
-        let items: Vec<SharedInfo> = self.items()?.into_iter().filter(counts).collect();
+        let counts = |info: &SharedInfo| item != Some(info.name.as_str());
+        let items: Vec<SharedInfo> = self.served_items()?.into_iter().filter(counts).collect();
         let used_bytes = items.iter().map(|info| info.len_bytes).sum();
         Ok(Usage { used_bytes, max_bytes, n_items: items.len() as u64, max_items })
     }
@@ -272,20 +302,26 @@ impl Locked<'_> {
         servers.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Takes all names away that the server keeps; those who use the items go on, and are told. Gives the names.
-    pub(super) fn remove_items(&self) -> Result<Vec<SharedInfo>> {
-        let mut removed = Vec::new();
-        for info in self.catalog.items()?.into_iter().filter(|info| info.served) {
-            kill_point!("server.item.remove");
-            match remove_with(&self.catalog.options, &info.name) {
-                Ok(()) => removed.push(info),
-                // By hand, meanwhile.
-                Err(_) if !info.path.exists() => {}
-                Err(error) => return Err(error),
+    /// Takes all names away that the server keeps; those who use the items go on, and are told.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::NoServer`] if another catalog has the name by now, and with it the items; the first error of an item, once all
+    /// were tried.
+    pub(super) fn remove_items(&self) -> Result<()> {
+        self.catalog.remove_items(&|| self.catalog.is_current())
+    }
+
+    /// Takes over what is there: whoever was about to take a name from an item, for a catalog that had the name before, has done so or
+    /// finds this one. Gives the items.
+    pub(super) fn take_items(&self) -> Result<Vec<SharedInfo>> {
+        let mut taken = Vec::new();
+        for info in self.catalog.served_items()? {
+            if wait_for_name(&info.path)? {
+                taken.push(info);
             }
-            kill_point!("server.item.removed");
         }
-        Ok(removed)
+        Ok(taken)
     }
 
     /// Takes the catalog's own name away, the last step of a server's end.
@@ -342,16 +378,23 @@ impl Gate for Admission {
     fn pass(&self, len_bytes: u64, publish: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         let locked = self.catalog.lock()?;
         self.check(len_bytes)?;
-        publish()?;
-        kill_point!("server.item.published");
-        self.catalog.note_change();
+        kill_point!("server.item.admitted");
+        let published = publish();
+        if published.is_ok() {
+            kill_point!("server.item.published");
+            self.catalog.note_change();
+        }
         drop(locked);
         if self.catalog.is_current() {
-            return Ok(());
+            return published;
         }
         // The server ended without the lock, since it could not be had for so long: what came after must not stay. Whoever made the file
         // takes its name away when he is told.
         Err(self.catalog.no_server())
+    }
+
+    fn is_open(&self) -> bool {
+        self.catalog.is_current()
     }
 }
 

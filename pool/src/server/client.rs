@@ -14,10 +14,10 @@ use super::error::{ServerError, is_not_found};
 use super::item::{Item, Structure};
 use crate::error::{Error, Result};
 use crate::segment::DType;
-use crate::shared::{Kind, Name, Options, Published, Schema, SharedFrame, SharedInfo, remove_with};
+use crate::shared::{Fate, Kind, Name, Options, Published, Schema, SharedFrame, SharedInfo, remove_if};
 use crate::signals::wait_if_program_ends;
-use crate::sys::host;
 use crate::sys::primitive::Ordering;
+use crate::sys::{host, kill_point};
 
 /// An item of a server as seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,12 +183,20 @@ impl DataClient {
     pub fn remove(&self, item: &str) -> Result<()> {
         let name = Name::item(self.name(), item)?.to_string();
         let catalog = self.writable()?;
+        kill_point!("server.remove.begin");
         let locked = catalog.lock()?;
         if !self.has(item) {
             return Err(self.explain(item, None));
         }
-        remove_with(&self.inner.options, &name).map_err(|error| self.explain(item, Some(error)))?;
-        catalog.note_change();
+        kill_point!("server.remove.found");
+        let path = self.inner.options.path_of(&name)?;
+        match remove_if(&path, &|| catalog.is_current()) {
+            Ok(Fate::Removed) => catalog.note_change(),
+            Ok(Fate::Absent) => return Err(self.explain(item, None)),
+            // The server has ended meanwhile, and what has the name is the next one's.
+            Ok(Fate::Stays) => return Err(catalog.no_server()),
+            Err(error) => return Err(self.explain(item, Some(error))),
+        }
         drop(locked);
         Ok(())
     }

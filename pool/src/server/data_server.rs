@@ -161,15 +161,19 @@ fn begin(options: &Options, name: &str, terms: Terms) -> Result<Option<(Catalog,
     if before.unwrap_or(terms).after_kill == AfterKill::Remove {
         locked.remove_items()?;
     }
-    let recovered: Vec<String> =
-        catalog.items()?.into_iter().filter(|info| info.served).map(|info| item_name(&info.name)).collect();
+    let recovered: Vec<String> = locked.take_items()?.iter().map(|info| item_name(&info.name)).collect();
     kill_point!("server.recovered");
     let other_mode = before.is_some_and(|before| before.group_read != terms.group_read);
     if before.is_some() && !other_mode {
         locked.set_terms(terms);
         catalog.note_change();
     }
-    let successor = if other_mode { Some(catalog.create_over(terms)?) } else { None };
+    let successor = match other_mode.then(|| catalog.create_over(terms)).transpose() {
+        Ok(successor) => successor,
+        // By hand, meanwhile.
+        Err(_) if !catalog.published().has_name() => return Ok(None),
+        Err(error) => return Err(error),
+    };
     drop(locked);
     Ok(Some((successor.unwrap_or(catalog), recovered)))
 }
@@ -200,29 +204,19 @@ impl Core {
         kill_point!("server.end.begin");
         let locked = match catalog.lock() {
             Ok(locked) => locked,
-            // Somebody took the name away by hand; there is nothing to be removed by it.
+            // Another has the name, which was taken away by hand, and with it the items.
             Err(_) if !catalog.is_current() => return Ok(()),
             // A publisher that was stopped. It finds the catalog gone, and takes back what it publishes.
-            Err(_) => {
-                catalog.published().remove_name()?;
-                return remove_unlocked(&catalog);
-            }
+            Err(_) => return catalog.remove_without_lock(),
         };
         kill_point!("server.end.locked");
-        // Somebody took the name away by hand, and another server has it now, and with it the items.
-        if catalog.published().is_supplanted() {
-            return Ok(());
+        match locked.remove_items() {
+            Ok(()) => locked.remove_catalog(),
+            // Somebody took the name away by hand, and another server has it now, and with it the items.
+            Err(_) if !catalog.is_current() => Ok(()),
+            Err(error) => Err(error),
         }
-        locked.remove_items()?;
-        locked.remove_catalog()
     }
-}
-
-fn remove_unlocked(catalog: &Catalog) -> Result<()> {
-    for info in catalog.items()?.into_iter().filter(|info| info.served) {
-        let _ = crate::shared::remove_with(&Options::new().directory(catalog.directory()), &info.name);
-    }
-    Ok(())
 }
 
 impl EndsWithProgram for Core {
@@ -304,6 +298,14 @@ impl DataServer {
     #[cfg(test)]
     pub(super) fn kill(self) {
         self.core.has_ended.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends it as if somebody was stopped who holds the lock of the catalog.
+    #[cfg(test)]
+    pub(super) fn end_without_lock(self) {
+        self.core.has_ended.store(true, Ordering::SeqCst);
+        let catalog = self.core.catalog.lock().unwrap().take().unwrap();
+        catalog.remove_without_lock().unwrap();
     }
 
     /// Ends the server as dropping it does, and says what went wrong.

@@ -100,4 +100,6 @@ pub use publish::{How, Publish, Put};
 pub use reap::{ServerInfo, list, list_in, reap, reap_in};
 
 #[cfg(test)]
+mod stops;
+#[cfg(test)]
 mod tests;

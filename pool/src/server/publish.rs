@@ -147,7 +147,7 @@ impl DataClient {
                 if !may_create {
                     return Err(self.explain(item, None));
                 }
-                match array.create(&self.on_terms(&name, false)?, &name) {
+                match array.create(&self.on_terms(&name, None)?, &name) {
                     Ok(()) => return Ok(Put { version: 1, how: How::Created }),
                     // Somebody was faster.
                     Err(_) if self.has(item) && start.elapsed() < PATIENCE => continue,
@@ -160,9 +160,13 @@ impl DataClient {
             if let Some(version) = array.update(self.options(), &name)? {
                 return Ok(Put { version, how: How::Updated });
             }
-            if let Some(_old) = self.hold_to_swap(item, &name)? {
-                array.create(&self.on_terms(&name, true)?, &name)?;
-                return Ok(Put { version: 1, how: How::Swapped });
+            if let Some(old) = self.hold_to_swap(item, &name)? {
+                match array.create(&self.on_terms(&name, Some(&old))?, &name) {
+                    Ok(()) => return Ok(Put { version: 1, how: How::Swapped }),
+                    // Somebody was faster.
+                    Err(error) if has_lost_its_name(&error, &old) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
@@ -204,7 +208,7 @@ impl DataClient {
         if self.has(item) {
             return Err(self.exists(item));
         }
-        match create(&self.on_terms(&name, false)?, &name) {
+        match create(&self.on_terms(&name, None)?, &name) {
             Ok(structure) => Ok(Item::new(structure, self.clone(), item)),
             Err(error) if error.kind() == ErrorKind::Segment && self.has(item) => Err(self.exists(item)),
             Err(error) => Err(error),
@@ -224,9 +228,12 @@ impl DataClient {
                     other => return other,
                 }
             }
-            if let Some(_old) = self.hold_to_swap(item, &name)? {
-                let structure = create(&self.on_terms(&name, true)?, &name)?;
-                return Ok(Item::new(structure, self.clone(), item));
+            if let Some(old) = self.hold_to_swap(item, &name)? {
+                match create(&self.on_terms(&name, Some(&old))?, &name) {
+                    Ok(structure) => return Ok(Item::new(structure, self.clone(), item)),
+                    Err(error) if has_lost_its_name(&error, &old) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
@@ -235,17 +242,18 @@ impl DataClient {
         ServerError::Exists { server: self.name().to_owned(), item: item.to_owned() }.into()
     }
 
-    /// The options under which something is published.
-    fn on_terms(&self, name: &str, replaces: bool) -> Result<Options> {
+    /// The options under which something is published, in the place of something or of nothing.
+    fn on_terms(&self, name: &str, replaces: Option<&Arc<Published>>) -> Result<Options> {
         let catalog = self.writable()?;
         let group_read = catalog.terms().group_read;
-        let gate = Arc::new(Admission { catalog, name: name.to_owned(), replaces });
-        Ok(self.options().clone().keep(true).group_read(group_read).terms(Terms { gate, replaces }))
+        let gate = Arc::new(Admission { catalog, name: name.to_owned(), replaces: replaces.is_some() });
+        let terms = Terms { gate, replaces: replaces.cloned() };
+        Ok(self.options().clone().keep(true).group_read(group_read).terms(terms))
     }
 
     /// Takes the writer's role of what has a name and is to lose it, until dropped: whoever writes it first must not be forgotten. `None` if the
     /// name has changed hands meanwhile.
-    fn hold_to_swap(&self, item: &str, name: &str) -> Result<Option<Published>> {
+    fn hold_to_swap(&self, item: &str, name: &str) -> Result<Option<Arc<Published>>> {
         let old = match Published::attach(self.options(), &name.parse()?, Kind::ALL) {
             Ok(old) => old,
             Err(error) if is_not_found(&error) => return Ok(None),
@@ -259,8 +267,13 @@ impl DataClient {
             false => Err(Error::new(ErrorKind::Busy, "")),
         })?;
         kill_point!("server.swap.held");
-        Ok(old.is_current().then_some(old))
+        Ok(old.is_current().then(|| Arc::new(old)))
     }
+}
+
+/// Whether something could not be swapped because the name is no longer what it was to be taken from.
+fn has_lost_its_name(error: &Error, old: &Published) -> bool {
+    error.kind() == ErrorKind::Busy && !old.has_name()
 }
 
 fn is_taken(error: &Error) -> bool {

@@ -144,6 +144,30 @@ fn a_server_that_ends_takes_nothing_away_that_the_next_one_has_taken_over() {
     drop((planned, second));
 }
 
+/// A reaper finds an item without a catalog; a server begins before it is removed.
+#[test]
+fn what_a_server_takes_over_is_no_orphan_any_more() {
+    let place = Place::new("stop-orphan");
+    let first = place.start();
+    drop(publish(&first, "a", false).unwrap());
+    fs::remove_file(place.path("ndpool.s")).unwrap();
+    first.kill();
+    let (put, slot) = slot();
+    let (catalog, builder) = (place.path("ndpool.s"), place.builder());
+    let planned = at("shared.name.held", move || {
+        let server = thread::spawn(move || builder.start().unwrap());
+        // It goes on to look at the items, and waits for the reaper.
+        while !catalog.exists() {
+            thread::yield_now();
+        }
+        put.replace(Some(server));
+    });
+    reap_in(&place.0, false, false).unwrap();
+    let second = slot.take().unwrap().join().unwrap();
+    assert_eq!((second.recovered(), names(&second)), (&["a".to_owned()][..], vec!["a".to_owned()]));
+    drop((planned, second));
+}
+
 /// Two that begin at once: the catalog of the one is removed by hand as it makes another in its place, and the other one has a new one.
 #[test]
 fn a_server_that_changes_the_mode_takes_the_name_from_its_own_catalog_alone() {

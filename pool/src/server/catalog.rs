@@ -6,10 +6,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::{ServerError, is_not_found};
+use super::naps::Naps;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{DType, PAGE_BYTES, write_header};
 use crate::shared::{
@@ -85,7 +85,7 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    /// Makes the catalog of a new server, which has it before others see it; `None` if there is one.
+    /// Makes the catalog of a new server, which serves and holds the lock before others see it; `None` if there is one.
     pub(super) fn create(options: &Options, server: &str, terms: Terms) -> Result<Option<Self>> {
         let options = options.clone().keep(true).group_read(terms.group_read);
         let made =
@@ -103,7 +103,9 @@ impl Catalog {
         let name = self.published.name();
         let begin = |published: &Published| begin(published, terms);
         let published = Published::create_over(&options, name, &plan(), begin, Some(&self.published))?;
-        Ok(Self::of(published, &self.server, options))
+        let made = Self::of(published, &self.server, options);
+        made.published.give_back(Role::Catalog);
+        Ok(made)
     }
 
     /// Finds the catalog of a server, living or killed; `None` if there is none.
@@ -242,19 +244,17 @@ impl Catalog {
     ///
     /// [`ServerError::NoServer`] if the catalog was removed, [`ServerError::Busy`] if another process does not give the lock back.
     pub(super) fn lock(&self) -> Result<Locked<'_>> {
-        const SHORTEST: Duration = Duration::from_micros(100);
-        const LONGEST: Duration = Duration::from_millis(5);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = Instant::now();
-        let mut pause = SHORTEST;
+        let mut naps = Naps::new(PATIENCE);
         while !self.published.try_take(Role::Catalog)? {
-            if start.elapsed() > PATIENCE {
+            if !self.is_current() {
+                return Err(self.no_server());
+            }
+            if !naps.nap() {
                 let name = self.server.clone();
                 let doing = "publishes or removes something of server";
                 return Err(ServerError::Busy { name, doing, seconds: PATIENCE.as_secs() }.into());
             }
-            thread::sleep(pause);
-            pause = LONGEST.min(pause * 2);
         }
         let locked = Locked { catalog: self, _thread: thread };
         kill_point!("server.catalog.locked");
@@ -411,7 +411,8 @@ fn plan() -> Plan {
 
 /// Makes a file the catalog of a server that has begun, before others see it.
 fn begin(published: &Published, terms: Terms) -> Result<()> {
-    if !published.try_take(Role::Server)? {
+    // Nobody publishes before the server has looked at what is there.
+    if !published.try_take(Role::Server)? || !published.try_take(Role::Catalog)? {
         return Err(Error::new(ErrorKind::Segment, "a new file is locked by another process"));
     }
     write(published, terms);

@@ -1,7 +1,6 @@
 //! Publishing arrays: created, written in place, or swapped.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ndarray::{ArrayBase, ArrayRef, Data, Dimension};
@@ -10,6 +9,7 @@ use super::catalog::{Admission, PATIENCE};
 use super::client::DataClient;
 use super::error::{ServerError, is_not_found};
 use super::item::Item;
+use super::naps::Naps;
 use crate::array::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::dynamic::{AnyValue, with_every_type};
@@ -283,23 +283,14 @@ fn is_taken(error: &Error) -> bool {
 
 /// Tries again while another process writes, which takes a moment, unless it is a writer that stays.
 fn retry_while_busy<R>(name: &str, mut attempt: impl FnMut() -> Result<R>) -> Result<R> {
-    const SHORTEST: Duration = Duration::from_micros(50);
-    const LONGEST: Duration = Duration::from_millis(5);
     /// A writer that stays does so for longer than anybody likes to wait.
     const WRITER_PATIENCE: Duration = Duration::from_secs(2);
-    let start = Instant::now();
-    let mut pause = SHORTEST;
-    loop {
-        match attempt() {
-            Err(error) if error.kind() == ErrorKind::Busy => {
-                if start.elapsed() > WRITER_PATIENCE {
-                    let seconds = WRITER_PATIENCE.as_secs();
-                    return Err(ServerError::Busy { name: name.to_owned(), doing: "writes", seconds }.into());
-                }
-                thread::sleep(pause);
-                pause = LONGEST.min(pause * 2);
-            }
-            other => return other,
-        }
-    }
+    let taken = Naps::new(WRITER_PATIENCE).until(|| match attempt() {
+        Err(error) if error.kind() == ErrorKind::Busy => Ok(None),
+        other => other.map(Some),
+    })?;
+    taken.ok_or_else(|| {
+        let seconds = WRITER_PATIENCE.as_secs();
+        ServerError::Busy { name: name.to_owned(), doing: "writes", seconds }.into()
+    })
 }

@@ -168,6 +168,31 @@ fn what_a_server_takes_over_is_no_orphan_any_more() {
     drop((planned, second));
 }
 
+/// Whoever sees that a server lives finds what the one before has left dealt with: what he publishes is not mistaken for that.
+#[test]
+fn a_server_that_begins_removes_what_was_there_before_and_nothing_that_was_published_since() {
+    let place = Place::new("stop-begin");
+    for is_killed in [true, false] {
+        if is_killed {
+            let first = place.builder().after_kill(AfterKill::Remove).start().unwrap();
+            drop(publish(&first, "old", false).unwrap());
+            kill(&place.0, first);
+        }
+        let (put, slot) = slot();
+        let directory = place.0.clone();
+        let point = if is_killed { "server.taken_over" } else { "shared.create.linked" };
+        let planned = at(point, move || {
+            let client = DataClient::connect_with(&Options::new().directory(&directory), "s").unwrap();
+            assert!(client.is_alive() && is_locked(&directory), "nobody may publish yet");
+            put.replace(Some(thread::spawn(move || client.put("new", &array![1.0]))));
+        });
+        let server = place.builder().after_kill(AfterKill::Remove).start().unwrap();
+        slot.take().unwrap().join().unwrap().unwrap();
+        assert_eq!((names(&server), server.recovered()), (vec!["new".to_owned()], &[][..]));
+        drop((planned, server));
+    }
+}
+
 /// Two that begin at once: the catalog of the one is removed by hand as it makes another in its place, and the other one has a new one.
 #[test]
 fn a_server_that_changes_the_mode_takes_the_name_from_its_own_catalog_alone() {
@@ -225,6 +250,30 @@ fn an_update_makes_nothing_that_was_removed_meanwhile() {
     assert!(matches!(source(&error), ServerError::NoItem { .. }), "{error}");
     assert!(names(&server).is_empty());
     drop((planned, server));
+}
+
+/// A server that cannot begin after all leaves what was there to the next one.
+#[test]
+fn a_failed_start_removes_nothing() {
+    let place = Place::new("stop-failed");
+    let first = place.start();
+    let item = publish(&first, "a", false).unwrap();
+    kill(&place.0, first);
+    let catalog = place.path("ndpool.s");
+    let planned = at("server.begun", move || fs::remove_file(catalog).unwrap());
+    let error = place.builder().start().unwrap_err();
+    assert!(matches!(source(&error), ServerError::NoServer { .. }), "{error}");
+    assert!(item.is_current() && item.path().exists());
+    drop(planned);
+    let second = place.start();
+    assert_eq!(second.recovered(), ["a"]);
+    drop(second);
+    // One that has made its catalog leaves none.
+    let catalog = place.path("ndpool.s");
+    let planned = at("server.begun", move || fs::rename(&catalog, catalog.with_extension("away")).unwrap());
+    place.builder().start().unwrap_err();
+    drop(planned);
+    fs::remove_file(place.path("ndpool.away")).unwrap();
 }
 
 /// Clients of a server whose catalog was removed by hand go over to the next one.

@@ -295,6 +295,10 @@ pub(super) struct Locked<'c> {
 }
 
 impl Locked<'_> {
+    pub(super) fn catalog(&self) -> &Catalog {
+        self.catalog
+    }
+
     /// Makes the server that has this catalog like this.
     pub(super) fn set_terms(&self, terms: Terms) {
         write(&self.catalog.published, terms);

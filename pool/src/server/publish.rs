@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayBase, ArrayRef, Data, Dimension};
 
-use super::catalog::{Admission, PATIENCE};
+use super::catalog::{Admission, Catalog, PATIENCE};
 use super::client::DataClient;
-use super::error::{ServerError, is_not_found};
+use super::error::{ServerError, is_no_server, is_not_found};
 use super::item::Item;
 use super::naps::Naps;
 use crate::array::Element;
@@ -140,14 +140,25 @@ impl DataClient {
         may_update: bool,
     ) -> Result<Put> {
         let name = Name::item(self.name(), item)?.to_string();
+        self.with_server(|catalog| self.publish_with(catalog, item, &name, array, may_create, may_update))
+    }
+
+    fn publish_with<A: Publish + ?Sized>(
+        &self,
+        catalog: &Arc<Catalog>,
+        item: &str,
+        name: &str,
+        array: &A,
+        may_create: bool,
+        may_update: bool,
+    ) -> Result<Put> {
         let start = Instant::now();
         loop {
-            self.writable()?;
             if !self.has(item) {
                 if !may_create {
                     return Err(self.explain(item, None));
                 }
-                match array.create(&self.on_terms(&name, None)?, &name) {
+                match array.create(&self.on_terms(catalog, name, None), name) {
                     Ok(()) => return Ok(Put { version: 1, how: How::Created }),
                     // Somebody was faster.
                     Err(_) if self.has(item) && start.elapsed() < PATIENCE => continue,
@@ -157,11 +168,11 @@ impl DataClient {
             if !may_update {
                 return Err(self.exists(item));
             }
-            if let Some(version) = array.update(self.options(), &name)? {
+            if let Some(version) = array.update(self.options(), name)? {
                 return Ok(Put { version, how: How::Updated });
             }
-            if let Some(old) = self.hold_to_swap(item, &name)? {
-                match array.create(&self.on_terms(&name, Some(&old))?, &name) {
+            if let Some(old) = self.hold_to_swap(item, name)? {
+                match array.create(&self.on_terms(catalog, name, Some(&old)), name) {
                     Ok(()) => return Ok(Put { version: 1, how: How::Swapped }),
                     // Somebody was faster.
                     Err(error) if has_lost_its_name(&error, &old) => {}
@@ -195,24 +206,27 @@ impl DataClient {
         item: &str,
         shape: impl ndarray::IntoDimension<Dim = D>,
     ) -> Result<Item<DoubleBuffer<T, D>>> {
-        self.create_by(item, |options, name| DoubleBuffer::create_with(options, name, shape))
+        let shape = shape.into_dimension();
+        self.create_by(item, |options, name| DoubleBuffer::create_with(options, name, shape.clone()))
     }
 
     pub(super) fn create_by<S: super::Structure>(
         &self,
         item: &str,
-        create: impl FnOnce(&Options, &str) -> Result<S>,
+        create: impl Fn(&Options, &str) -> Result<S>,
     ) -> Result<Item<S>> {
         let name = Name::item(self.name(), item)?.to_string();
-        self.writable()?;
-        if self.has(item) {
-            return Err(self.exists(item));
-        }
-        match create(&self.on_terms(&name, None)?, &name) {
-            Ok(structure) => Ok(Item::new(structure, self.clone(), item)),
-            Err(error) if error.kind() == ErrorKind::Segment && self.has(item) => Err(self.exists(item)),
-            Err(error) => Err(error),
-        }
+        self.with_server(|catalog| {
+            if self.has(item) {
+                return Err(self.exists(item));
+            }
+            match create(&self.on_terms(catalog, &name, None), &name) {
+                Ok(structure) => Ok(Item::new(structure, self.clone(), item)),
+                Err(error) if is_no_server(&error) => Err(error),
+                Err(error) if error.kind() == ErrorKind::Segment && self.has(item) => Err(self.exists(item)),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     pub(super) fn replace_by<S: super::Structure>(
@@ -228,12 +242,12 @@ impl DataClient {
                     other => return other,
                 }
             }
-            if let Some(old) = self.hold_to_swap(item, &name)? {
-                match create(&self.on_terms(&name, Some(&old))?, &name) {
-                    Ok(structure) => return Ok(Item::new(structure, self.clone(), item)),
-                    Err(error) if has_lost_its_name(&error, &old) => {}
-                    Err(error) => return Err(error),
-                }
+            let Some(old) = self.hold_to_swap(item, &name)? else { continue };
+            let swap = |catalog: &_| create(&self.on_terms(catalog, &name, Some(&old)), &name);
+            match self.with_server(swap) {
+                Ok(structure) => return Ok(Item::new(structure, self.clone(), item)),
+                Err(error) if has_lost_its_name(&error, &old) => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -243,12 +257,12 @@ impl DataClient {
     }
 
     /// The options under which something is published, in the place of something or of nothing.
-    fn on_terms(&self, name: &str, replaces: Option<&Arc<Published>>) -> Result<Options> {
-        let catalog = self.writable()?;
+    fn on_terms(&self, catalog: &Arc<Catalog>, name: &str, replaces: Option<&Arc<Published>>) -> Options {
         let group_read = catalog.terms().group_read;
-        let gate = Arc::new(Admission { catalog, name: name.to_owned(), replaces: replaces.is_some() });
+        let (catalog, name) = (Arc::clone(catalog), name.to_owned());
+        let gate = Arc::new(Admission { catalog, name, replaces: replaces.is_some() });
         let terms = Terms { gate, replaces: replaces.cloned() };
-        Ok(self.options().clone().keep(true).group_read(group_read).terms(terms))
+        self.options().clone().keep(true).group_read(group_read).terms(terms)
     }
 
     /// Takes the writer's role of what has a name and is to lose it, until dropped: whoever writes it first must not be forgotten. `None` if the

@@ -120,9 +120,10 @@ fn who_was_stopped_as_he_removes_takes_nothing_of_the_next_server_away() {
         let theirs = publish(&second, "a", false).unwrap();
         put.replace(Some((second, theirs)));
     });
-    let error = client.remove("a").err();
+    let error = client.remove("a").unwrap_err();
+    assert!(error.to_string().contains("has ended meanwhile"), "{error}");
     let (second, theirs) = slot.take().unwrap();
-    assert!(theirs.is_current() && names(&second) == ["a"], "{error:?}");
+    assert!(theirs.is_current() && names(&second) == ["a"]);
     drop((planned, second));
 }
 
@@ -210,6 +211,54 @@ fn a_server_that_changes_the_mode_takes_the_name_from_its_own_catalog_alone() {
     let other = slot.take().unwrap();
     assert!(other.is_alive() && place.client().is_alive());
     drop((planned, other));
+}
+
+/// A publisher, or whoever removes, waits while a server of another mode takes the name over; or one server ends and another begins.
+#[test]
+fn who_waits_finds_the_server_that_has_another_catalog() {
+    let place = Place::new("stop-waits");
+    for (i, is_killed) in [true, false].into_iter().enumerate() {
+        for group_read in [true, false] {
+            let first = place.builder().group_read(!group_read).start().unwrap();
+            let client = first.client().clone();
+            client.put("gone", &array![1.0]).unwrap();
+            let (put, slot) = slot();
+            let (builder, directory) = (place.builder(), place.0.clone());
+            let planned = at("shared.create.reserved", move || {
+                if is_killed {
+                    kill(&directory, first);
+                } else {
+                    first.close().unwrap();
+                }
+                put.replace(Some(builder.group_read(group_read).start().unwrap()));
+            });
+            let put = client.put("x", &array![i as f64]).unwrap();
+            assert_eq!(put, Put { version: 1, how: How::Created });
+            let second = slot.take().unwrap();
+            let info = second.info("x").unwrap();
+            assert_eq!(info.file.group_read, group_read);
+            assert_eq!(second.array::<f64, Ix1>("x").unwrap().read().unwrap().array, array![i as f64]);
+            drop((planned, second));
+        }
+    }
+}
+
+#[test]
+fn who_waits_to_remove_finds_the_server_that_has_another_catalog() {
+    let place = Place::new("stop-waits-to-remove");
+    let first = place.start();
+    let client = first.client().clone();
+    client.put("x", &array![1.0]).unwrap();
+    let (put, slot) = slot();
+    let (builder, directory) = (place.builder(), place.0.clone());
+    let planned = at("server.remove.begin", move || {
+        kill(&directory, first);
+        put.replace(Some(builder.group_read(true).start().unwrap()));
+    });
+    client.remove("x").unwrap();
+    let second = slot.take().unwrap();
+    assert_eq!((second.recovered(), names(&second)), (&["x".to_owned()][..], vec![]));
+    drop((planned, second));
 }
 
 /// While one swaps, what he replaces is removed, and something else is made under the name, which he knows nothing of.

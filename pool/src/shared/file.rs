@@ -333,6 +333,7 @@ impl Published {
     }
 
     /// A random number that no other file has.
+    #[cfg(test)]
     pub(crate) fn nonce(&self) -> u64 {
         self.places.nonce
     }

@@ -184,6 +184,12 @@ pub(super) fn is_not_found(error: &Error) -> bool {
     source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
 }
 
+/// Whether an error is that no server has the name, or none has it any more.
+pub(super) fn is_no_server(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    matches!(source, Some(ServerError::NoServer { .. }))
+}
+
 impl From<ServerError> for Error {
     fn from(error: ServerError) -> Self {
         Self::new(error.kind(), error.to_string()).with_hint(error.hint()).with_source(error)

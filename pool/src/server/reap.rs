@@ -1,12 +1,13 @@
 //! Which servers there are, and the end of those that were killed.
 
+use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
 use super::catalog::{AfterKill, Catalog, Usage};
 use crate::error::Result;
 use crate::segment::SHARED_MEMORY;
-use crate::shared::{Kind, Name, Options, Published, SharedInfo, list_in as list_shared, reap_waiting};
+use crate::shared::{Kind, Name, Options, SharedInfo, list_in as list_shared, reap_waiting, remove_if};
 use crate::sys::{host, kill_point};
 
 /// A server as seen from outside.
@@ -109,23 +110,27 @@ pub fn reap_in(directory: &Path, recoverable: bool, dry_run: bool) -> Result<Vec
     }
     if !dry_run {
         reap_waiting(directory)?;
-        reap_orphans(&options, directory)?;
+        reap_orphans(directory)?;
     }
     Ok(reaped)
 }
 
 /// Removes items that were published on the terms of a server whose catalog is gone: that happens only if somebody took the catalog
 /// away by hand.
-fn reap_orphans(options: &Options, directory: &Path) -> Result<()> {
+fn reap_orphans(directory: &Path) -> Result<()> {
     for info in list_shared(directory)?.into_iter().filter(|info| info.served && is_own(info)) {
-        let name: Name = info.name.parse()?;
-        let Ok(item) = Published::attach(options, &name, Kind::ALL) else { continue };
-        // In this order: whoever begins to serve makes the catalog before it takes over, and then this is not removed.
-        if !directory.join(format!("ndpool.{}", name.first())).exists() {
-            item.remove_name()?;
-        }
+        let Some((server, _)) = info.name.split_once('/') else { continue };
+        let catalog = directory.join(server.parse::<Name>()?.file_name());
+        // Asked with the item's name held. Whoever begins to serve makes the catalog first, and waits for the names of what he takes over
+        // then: so he finds this done, or this finds the catalog.
+        remove_if(&info.path, &|| is_absent(&catalog))?;
     }
     Ok(())
+}
+
+/// Whether nothing has a name; not whether that cannot be told.
+fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn describe(catalog: &Catalog) -> Result<ServerInfo> {

@@ -10,10 +10,14 @@ use crate::shared::{self, Kind, Options, Plan, Published, Role};
 use crate::testing::scratch_directory;
 
 /// Publishes a file of one page of data on a server's terms.
-fn publish(client: &DataClient, item: &str, replaces: bool) -> Result<Published> {
+pub(super) fn publish(client: &DataClient, item: &str, replaces: bool) -> Result<Published> {
     let name = format!("{}/{item}", client.name());
     let catalog = client.writable()?;
     let gate = Arc::new(Admission { catalog, name: name.clone(), replaces });
+    let replaces = replaces
+        .then(|| Published::attach(client.options(), &name.parse()?, Kind::ALL))
+        .transpose()?
+        .map(Arc::new);
     let options = client.options().clone().keep(true).terms(shared::Terms { gate, replaces });
     let plan = Plan {
         kind: Kind::Matrix,
@@ -26,16 +30,16 @@ fn publish(client: &DataClient, item: &str, replaces: bool) -> Result<Published>
     Published::create(&options, &name.parse()?, &plan, |_| Ok(()))
 }
 
-fn source(error: &Error) -> &ServerError {
+pub(super) fn source(error: &Error) -> &ServerError {
     std::error::Error::source(error).and_then(|source| source.downcast_ref()).expect("a server's error")
 }
 
-fn names(client: &DataClient) -> Vec<String> {
+pub(super) fn names(client: &DataClient) -> Vec<String> {
     client.items().unwrap().into_iter().map(|item| item.name).collect()
 }
 
 /// As SIGKILL ends a server: nothing of it runs any more, and the kernel drops its locks.
-fn kill(directory: &Path, server: DataServer) {
+pub(super) fn kill(directory: &Path, server: DataServer) {
     let path = directory.join(format!("ndpool.{}", server.name()));
     let catalog = Catalog::attach(server.options(), server.name()).unwrap().unwrap();
     assert!(path.exists() && catalog.is_served());
@@ -268,11 +272,14 @@ fn what_is_taken_back_is_the_own_file_alone() {
             }
             Err(ServerError::NoServer { name: "s".to_owned(), there: vec![] }.into())
         }
+        fn is_open(&self) -> bool {
+            true
+        }
     }
     for is_replaced in [false, true] {
         let path = directory.join("ndpool.s.a");
         let gate = Arc::new(Late(path.clone(), is_replaced));
-        let options = client.options().clone().keep(true).terms(shared::Terms { gate, replaces: false });
+        let options = client.options().clone().keep(true).terms(shared::Terms { gate, replaces: None });
         let error = shared::DoubleBuffer::<u8, ndarray::Ix1>::create_with(&options, "s/a", 3).unwrap_err();
         assert!(matches!(source(&error), ServerError::NoServer { .. }));
         assert_eq!(path.exists(), is_replaced);

@@ -83,14 +83,17 @@ impl Published {
         plan: &Plan,
         fill: impl FnOnce(&Self) -> Result<()>,
     ) -> Result<Self> {
-        if options.terms.as_ref().is_some_and(|terms| terms.replaces) {
-            return Self::create_over(options, name, plan, fill);
+        if let Some(old) = options.terms.as_ref().and_then(|terms| terms.replaces.as_deref()) {
+            return Self::create_over(options, name, plan, fill, Some(old));
         }
         let (published, unpublished) = Self::make(options, name, plan, fill)?;
         let mut unpublished = Some(unpublished);
         published.pass_gate(options, &mut || {
             while let Some(new) = unpublished.take() {
                 kill_point!("shared.create.link");
+                if !options.is_open() {
+                    return Err(changed_hands(name));
+                }
                 match new.try_publish(published.file.file(), &published.path) {
                     Ok(()) => break,
                     Err((error, new)) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -117,18 +120,21 @@ impl Published {
         Ok(published)
     }
 
-    /// Creates a file that takes the name over, whoever has it now: whoever looks for the name finds the old file or the new one, whole.
+    /// Creates a file that takes the name over, from the old file, or without one from whoever has it now: whoever looks for the name finds
+    /// that or the new file, whole.
     ///
     /// Those who use the old one go on, and find out with [`is_current`](Self::is_current).
     ///
     /// # Errors
     ///
-    /// As for [`create`](Self::create), but for names that are taken by a file that is no structure only.
+    /// As for [`create`](Self::create), but for names that are taken by a file that is no structure only; [`ErrorKind::Busy`] if the old file
+    /// has lost the name meanwhile.
     pub(crate) fn create_over(
         options: &Options,
         name: &Name,
         plan: &Plan,
         fill: impl FnOnce(&Self) -> Result<()>,
+        old: Option<&Self>,
     ) -> Result<Self> {
         let (published, unpublished) = Self::make(options, name, plan, fill)?;
         let failed = |error| published.failed("publish", error);
@@ -136,7 +142,14 @@ impl Published {
         let waiting = options.directory.join(waiting_file_name(random));
         let waiting = Waiting::publish(unpublished, published.file.file(), waiting).map_err(failed)?;
         kill_point!("shared.swap.waiting");
-        published.pass_gate(options, &mut || waiting.take_over(&published.path).map_err(failed))?;
+        let may = || options.is_open() && old.is_none_or(Self::has_name);
+        published.pass_gate(options, &mut || match waiting
+            .take_over(&published.path, &may)
+            .map_err(failed)?
+        {
+            true => Ok(()),
+            false => Err(changed_hands(name)),
+        })?;
         kill_point!("shared.swap.done");
         Ok(published)
     }
@@ -309,6 +322,7 @@ impl Published {
     }
 
     /// A random number that no other file has.
+    #[cfg(test)]
     pub(crate) fn nonce(&self) -> u64 {
         self.places.nonce
     }
@@ -328,6 +342,11 @@ impl Published {
         // Without the hint nobody has begun to take the name away; `rm` leaves none, but leaves the structure usable, too.
         self.page().stale.load(Ordering::SeqCst) == 0
             || leads_to(&self.path, self.file.file()).unwrap_or(false)
+    }
+
+    /// Whether the name leads to this file at this moment, whatever is hinted.
+    pub(crate) fn has_name(&self) -> bool {
+        leads_to(&self.path, self.file.file()).unwrap_or(false)
     }
 
     /// Whether another file has the name, also if it came there by hand, which leaves no hint for [`is_current`](Self::is_current).
@@ -483,6 +502,11 @@ fn taken(name: &Name, path: &Path) -> Error {
     Error::new(ErrorKind::Segment, message).with_hint(
         "attach to it, choose another name, or remove it with `shared::remove` or `ndpool reap --kept` if nobody uses it",
     )
+}
+
+fn changed_hands(name: &Name) -> Error {
+    let message = format!("`{name}` was given to another file, or taken away, by another process meanwhile");
+    Error::new(ErrorKind::Busy, message).with_hint("try again")
 }
 
 fn refused(name: &Name, path: &Path, problem: &str) -> Error {

@@ -114,6 +114,31 @@ pub fn remove_with(options: &Options, name: &str) -> Result<()> {
     }
 }
 
+/// Takes a name away if that may be done, which is asked while nobody else takes it from who has it now.
+///
+/// # Errors
+///
+/// As for [`remove`], but that nothing has the name is none.
+pub(crate) fn remove_if(path: &Path, may: &dyn Fn() -> bool) -> Result<Fate> {
+    let failed = |error| Error::io(format_args!("cannot remove `{}`", path.display()), error);
+    match Named::hold(path, Instant::now()).map_err(failed)? {
+        None => Ok(Fate::Absent),
+        Some(_) if !may() => Ok(Fate::Stays),
+        Some(named) => named.unlink().map(|()| Fate::Removed).map_err(failed),
+    }
+}
+
+/// Waits until whoever is about to take a name away, or to give it to another file, has done so or let it be. Who comes later finds what
+/// the caller has done before. Whether anything has the name then.
+///
+/// # Errors
+///
+/// As for [`remove`], but that nothing has the name is none.
+pub(crate) fn wait_for_name(path: &Path) -> Result<bool> {
+    let failed = |error| Error::io(format_args!("cannot take over `{}`", path.display()), error);
+    Ok(Named::hold(path, Instant::now()).map_err(failed)?.is_some())
+}
+
 /// Removes the structures of this user in `/dev/shm` that no process uses and that are not to be kept; with `kept` those too, but not what a
 /// [server](crate::server) has, living or dead: [`server::reap`](crate::server::reap) removes that. Returns
 /// what it removed; with `dry_run` what it would remove.

@@ -49,7 +49,7 @@ fn create(options: &Options, text: &str) -> Result<Published> {
 }
 
 fn create_over(options: &Options, text: &str) -> Published {
-    Published::create_over(options, &name(text), &plan(7), |_| Ok(())).unwrap()
+    Published::create_over(options, &name(text), &plan(7), |_| Ok(()), None).unwrap()
 }
 
 fn attach(options: &Options, text: &str) -> Result<Published> {
@@ -103,7 +103,7 @@ fn who_replaces_and_who_removes_is_noticed() {
     let old = create(&options, "a").unwrap();
     assert!(old.is_current());
     let seen = old.page().bell().sequence();
-    let new = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(())).unwrap();
+    let new = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(()), None).unwrap();
     assert!(!old.is_current() && new.is_current());
     assert_ne!(old.page().bell().sequence(), seen, "whoever waits is woken");
     assert_eq!(attach(&options, "a").unwrap().nonce(), new.nonce());
@@ -113,7 +113,7 @@ fn who_replaces_and_who_removes_is_noticed() {
     assert!(!new.is_current());
     assert_eq!(attach(&options, "a").unwrap_err().kind(), ErrorKind::Segment);
     assert_eq!(remove_with(&options, "a").unwrap_err().kind(), ErrorKind::Segment);
-    let over_nothing = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(())).unwrap();
+    let over_nothing = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(()), None).unwrap();
     assert!(over_nothing.is_current());
     drop((new, over_nothing));
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
@@ -283,7 +283,7 @@ fn who_must_name_a_file_at_once_is_in_nobodys_way() {
         for round in 0..100 {
             FOUND_BY_A_REAPER.set(Some(round % 3));
             let made = create(&options, "a").and_then(|first| Ok((first, attach(&options, "a")?)));
-            let swapped = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(()));
+            let swapped = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(()), None);
             if made.is_err() || swapped.is_err() {
                 is_over.store(true, Ordering::Relaxed);
                 panic!("round {round}: {made:?} {swapped:?}");
@@ -343,7 +343,7 @@ fn who_is_stopped_with_a_name_in_hand_is_in_nobodys_way_for_long() {
         scope.spawn(|| stopped(remove_with(&options, "used").unwrap_err()));
         scope.spawn(|| stopped(attach(&options, "unused").unwrap_err()));
         scope.spawn(|| {
-            stopped(Published::create_over(&options, &name("used"), &plan(7), |_| Ok(())).unwrap_err())
+            stopped(Published::create_over(&options, &name("used"), &plan(7), |_| Ok(()), None).unwrap_err())
         });
         // Those who use it go on, and others come.
         assert!(used.is_current() && attach(&options, "used").is_ok());

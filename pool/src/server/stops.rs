@@ -342,6 +342,28 @@ fn clients_go_over_to_the_server_that_has_the_name() {
     drop(second);
 }
 
+/// Somebody else's file under the server's name counts for nothing, and is in nobody's way.
+#[test]
+fn what_belongs_to_another_user_is_no_item() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    if !nix::unistd::geteuid().is_root() {
+        return crate::testing::skip("only root can make files of other users");
+    }
+    let place = Place::new("stop-foreign");
+    let server = place.builder().max_items(1).start().unwrap();
+    drop(publish(&server, "a", false).unwrap());
+    let foreign = place.path("ndpool.s.b");
+    fs::copy(place.path("ndpool.s.a"), &foreign).unwrap();
+    chown(&foreign, Some(54_321), None).unwrap();
+    fs::set_permissions(&foreign, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!((names(&server), server.usage().unwrap().n_items), (vec!["a".to_owned()], 1));
+    publish(&server, "a", true).unwrap();
+    server.close().unwrap();
+    assert!(!place.path("ndpool.s.a").exists() && foreign.exists());
+    reap_in(&place.0, true, false).unwrap();
+    fs::remove_file(foreign).unwrap();
+}
+
 /// What has no name any more is nobody's.
 #[test]
 fn a_published_file_knows_whether_it_has_its_name() {
@@ -351,5 +373,29 @@ fn a_published_file_knows_whether_it_has_its_name() {
     assert!(item.has_name());
     fs::remove_file(item.path()).unwrap();
     assert!(item.is_current() && !item.has_name());
+    drop(server);
+}
+
+/// What cannot be seen for want of descriptors counts, or nothing is published; and it is not left out of what is listed.
+#[test]
+fn what_cannot_be_looked_at_is_not_left_out_of_limits_and_lists() {
+    use crate::shared::LOOKS_FAIL;
+    let place = Place::new("stop-unseen");
+    let server = place.builder().max_items(1).start().unwrap();
+    drop(publish(&server, "a", false).unwrap());
+    LOOKS_FAIL.set(Some(libc::EMFILE));
+    let errors = [
+        publish(&server, "b", false).map(drop).unwrap_err(),
+        server.usage().map(drop).unwrap_err(),
+        server.items().map(drop).unwrap_err(),
+        server.info("a").map(drop).unwrap_err(),
+        list_in(&place.0).map(drop).unwrap_err(),
+        reap_in(&place.0, true, false).map(drop).unwrap_err(),
+    ];
+    LOOKS_FAIL.set(None);
+    for error in errors {
+        assert!(error.to_string().contains("cannot look at"), "{error}");
+    }
+    assert_eq!(names(&server), ["a"]);
     drop(server);
 }

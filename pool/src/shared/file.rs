@@ -256,7 +256,8 @@ impl Published {
                 wait_a_moment(start).map_err(failed)?;
                 continue;
             }
-            let places = read_places(file.file(), metadata.len()).map_err(refuse)?;
+            let places =
+                read_places(file.file(), metadata.len()).map_err(|error| refuse(error.to_string()))?;
             if !kinds.contains(&places.kind) {
                 let wanted: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
                 return Err(refuse(format!(

@@ -1,14 +1,15 @@
 //! Which structures there are, and the end of those that nobody uses.
 
-use std::fs;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::name::{Name, is_waiting_file_name};
 use super::named::{Fate, Named, open, remove_if_dead, remove_waiting};
 use super::options::Options;
-use super::page::{Kind, read_places};
+use super::page::{Kind, read, read_places};
 use super::role::Role;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{PAGE_BYTES, SHARED_MEMORY};
@@ -56,7 +57,8 @@ impl SharedInfo {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the directory cannot be read; one that is not there is empty.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the directory cannot be read, or a file in it cannot be looked at for another reason than
+/// that this user may not: if there are no descriptors left, for instance. A directory that is not there is empty.
 ///
 /// # Example
 ///
@@ -78,10 +80,17 @@ pub fn list() -> Result<Vec<SharedInfo>> {
 ///
 /// As for [`list`].
 pub fn list_in(directory: &Path) -> Result<Vec<SharedInfo>> {
-    let mut found: Vec<SharedInfo> = files_in(directory)?
-        .into_iter()
-        .filter_map(|path| Name::of_file(path.file_name()?).and_then(|name| look(&path, &name)))
-        .collect();
+    look_at_all(directory, |_| true)
+}
+
+/// What has a name that is meant, by name.
+fn look_at_all(directory: &Path, is_meant: impl Fn(&Name) -> bool) -> Result<Vec<SharedInfo>> {
+    let mut found = Vec::new();
+    for path in files_in(directory)? {
+        if let Some(name) = path.file_name().and_then(Name::of_file).filter(&is_meant) {
+            found.extend(look(&path, &name)?);
+        }
+    }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
@@ -166,7 +175,8 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
             }
             continue;
         }
-        let info = Name::of_file(file_name).and_then(|name| look(&path, &name));
+        let Some(name) = Name::of_file(file_name) else { continue };
+        let info = look(&path, &name)?;
         let is_dead = |info: &SharedInfo| {
             !info.attached && (kept || !info.kept) && !info.is_served() && info.owner == host::effective_uid()
         };
@@ -190,12 +200,7 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
 
 /// What has names of two parts, of which this is the first.
 pub(crate) fn items_of(directory: &Path, server: &str) -> Result<Vec<SharedInfo>> {
-    let is_item = |name: &Name| name.first() == server && name.second().is_some();
-    let of_file =
-        |path: PathBuf| Name::of_file(path.file_name()?).filter(is_item).and_then(|name| look(&path, &name));
-    let mut found: Vec<SharedInfo> = files_in(directory)?.into_iter().filter_map(of_file).collect();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
+    look_at_all(directory, |name| name.first() == server && name.second().is_some())
 }
 
 /// Removes the files that were to take another's place and whose makers are dead.
@@ -220,29 +225,54 @@ fn files_in(directory: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| Error::io(format_args!("cannot list `{}`", directory.display()), error);
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
-    let mut paths =
-        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(failed)?;
     paths.sort();
     Ok(paths)
 }
 
 /// Looks at one file without changing anything; `None` if it is none of ours, or gone.
-fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`] if it may be one of ours, and cannot be looked at: what is not seen must not be taken for what is not there.
+fn look(path: &Path, name: &Name) -> Result<Option<SharedInfo>> {
+    match try_look(path, name) {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if is_none_of_ours(&error) => Ok(None),
+        Err(error) => Err(Error::of_file("look at", path, error)),
+    }
+}
+
+/// Whether a file that cannot be opened or read is gone, or nothing that this user has to do with.
+pub(crate) fn is_none_of_ours(error: &io::Error) -> bool {
+    let is_no_file = || {
+        let errno = error.raw_os_error();
+        // A link, a socket, a device without a driver.
+        errno.is_some_and(|errno| [libc::ELOOP, libc::ENXIO, libc::ENODEV].contains(&errno))
+    };
+    use io::ErrorKind::{InvalidData, IsADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | PermissionDenied | InvalidData | IsADirectory) || is_no_file()
+}
+
+fn try_look(path: &Path, name: &Name) -> io::Result<SharedInfo> {
     const FLAGS: usize = 4;
     const CREATED: usize = 5;
     const CREATOR: usize = 6;
     const VERSION: usize = 8;
-    let file = open(path, false).ok()?;
-    let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
-    let kind = read_places(&file, metadata.len()).ok()?.kind;
+    let file = open_to_look(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let kind = read_places(&file, metadata.len())?.kind;
     let mut words = [[0; 8]; 9];
-    file.read_exact_at(words.as_flattened_mut(), metadata.len() - PAGE_BYTES as u64).ok()?;
+    read(&file, words.as_flattened_mut(), metadata.len() - PAGE_BYTES as u64)?;
     let word = |i: usize| u64::from_ne_bytes(words[i]);
-    let attached = LockedFile::new(file).is_taken(Role::Attached.byte()).ok()?;
-    Some(SharedInfo {
+    let attached = LockedFile::new(file).is_taken(Role::Attached.byte())?;
+    Ok(SharedInfo {
         name: name.to_string(),
         path: path.to_owned(),
         kind,
@@ -256,4 +286,12 @@ fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
         group_read: metadata.mode() & 0o040 != 0,
         served: word(FLAGS) & 4 != 0,
     })
+}
+
+fn open_to_look(path: &Path) -> io::Result<File> {
+    #[cfg(test)]
+    if let Some(errno) = super::tests::LOOKS_FAIL.get() {
+        return Err(io::Error::from_raw_os_error(errno));
+    }
+    open(path, false)
 }

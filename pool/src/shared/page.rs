@@ -4,6 +4,7 @@
 //! 32. Programs in other languages read it as numbers at fixed places.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 
 use crate::segment::PAGE_BYTES;
@@ -53,6 +54,12 @@ impl Kind {
         Self::ALL.iter().copied().find(|kind| kind.code() == code)
     }
 
+    /// What messages call it, with an article.
+    pub(super) fn name_with_article(self) -> String {
+        let name = self.name();
+        format!("{} {name}", article(name))
+    }
+
     /// What messages call it.
     pub fn name(self) -> &'static str {
         match self {
@@ -64,6 +71,11 @@ impl Kind {
             Self::Catalog => "catalog",
         }
     }
+}
+
+/// The article of what a thing is called here.
+pub(crate) fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 /// The words of the page, in their order.
@@ -151,36 +163,49 @@ impl Places {
 ///
 /// # Errors
 ///
-/// What is wrong with it.
-pub(crate) fn read_places(file: &File, len: u64) -> Result<Places, String> {
+/// What is wrong with it, as [`io::ErrorKind::InvalidData`]; anything else says that it could not be read.
+pub(crate) fn read_places(file: &File, len: u64) -> io::Result<Places> {
     const WORDS: usize = 14;
     const BYTES: u64 = PAGE_BYTES as u64;
     if len < 2 * BYTES || !len.is_multiple_of(BYTES) {
-        return Err(format!("{len} bytes are no structure"));
+        return Err(invalid(format!("{len} bytes are no structure")));
     }
     let page_at = len - BYTES;
     let mut bytes = [0; WORDS * 8];
-    file.read_exact_at(&mut bytes, page_at).map_err(|error| error.to_string())?;
+    read(file, &mut bytes, page_at)?;
     let (words, _) = bytes.as_chunks::<8>();
     let word = |i: usize| u64::from_ne_bytes(words[i]);
     if word(0) != MAGIC {
-        return Err("it has no control page".to_owned());
+        return Err(invalid("it has no control page"));
     }
     if word(1) != LAYOUT {
-        return Err(format!("its layout is version {}, and this program knows version {LAYOUT}", word(1)));
+        let text = format!("its layout is version {}, and this program knows version {LAYOUT}", word(1));
+        return Err(invalid(text));
     }
-    let kind = Kind::from_code(word(3)).ok_or_else(|| format!("kind {} is not known", word(3)))?;
+    let kind = Kind::from_code(word(3)).ok_or_else(|| invalid(format!("kind {} is not known", word(3))))?;
     let tables_at = word(13);
     if !tables_at.is_multiple_of(BYTES) || tables_at < BYTES || tables_at > page_at {
-        return Err(format!("tables at byte {tables_at} of {len}"));
+        return Err(invalid(format!("tables at byte {tables_at} of {len}")));
     }
     let mut prefix = [0; 12];
-    file.read_exact_at(&mut prefix, 0).map_err(|error| error.to_string())?;
+    read(file, &mut prefix, 0)?;
     let data_at =
         header_len(&prefix).filter(|&end| end as u64 <= tables_at && end.is_multiple_of(PAGE_BYTES));
-    let data_at = data_at.ok_or("it has no header, or a damaged one")?;
-    let place = |at: u64| usize::try_from(at).map_err(|error| error.to_string());
+    let data_at = data_at.ok_or_else(|| invalid("it has no header, or a damaged one"))?;
+    let place = |at: u64| usize::try_from(at).map_err(invalid);
     Ok(Places { kind, nonce: word(2), data_at, tables_at: place(tables_at)?, page_at: place(page_at)? })
+}
+
+fn invalid(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
+}
+
+/// A file that is shorter than it was is no structure.
+pub(super) fn read(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    file.read_exact_at(bytes, at).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => invalid(error),
+        _ => error,
+    })
 }
 
 /// Where the data of a `.npy` file begin, by its first bytes.

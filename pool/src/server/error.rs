@@ -4,7 +4,7 @@ use std::io;
 
 use crate::DType;
 use crate::error::{Error, ErrorKind};
-use crate::shared::is_none_of_ours;
+use crate::shared::{is_none_of_ours, with_article};
 
 /// Most names that a message lists.
 const SHOWN_NAMES: usize = 8;
@@ -60,7 +60,7 @@ pub enum ServerError {
         item: String,
     },
     /// The item is another kind of structure.
-    #[error("`{name}` is a {found}, wanted a {wanted}")]
+    #[error("`{name}` is {}, wanted {}", with_article(.found), with_article(.wanted))]
     WrongKind {
         /// The item, as `server/item`.
         name: String,

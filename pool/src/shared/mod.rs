@@ -145,6 +145,7 @@ pub(crate) use named::Fate;
 pub(crate) use options::{Gate, Terms};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use page::read_places;
+pub(crate) use page::with_article;
 pub(crate) use role::Role;
 #[cfg(test)]
 pub(crate) use tests::LOOKS_FAIL;

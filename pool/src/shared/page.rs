@@ -56,8 +56,7 @@ impl Kind {
 
     /// What messages call it, with an article.
     pub(super) fn name_with_article(self) -> String {
-        let name = self.name();
-        format!("{} {name}", article(name))
+        with_article(self.name())
     }
 
     /// What messages call it.
@@ -73,9 +72,10 @@ impl Kind {
     }
 }
 
-/// The article of what a thing is called here.
-pub(crate) fn article(noun: &str) -> &'static str {
-    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+/// What a thing is called, with an article.
+pub(crate) fn with_article(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {noun}")
 }
 
 /// The words of the page, in their order.

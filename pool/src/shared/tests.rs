@@ -202,7 +202,7 @@ fn others_files_and_modes_are_refused() {
     std::os::unix::fs::symlink(a.path(), directory.join("ndpool.link")).unwrap();
     assert!(attach(&options, "link").is_err());
     let error = Published::attach(&options, &name("a"), &[Kind::Event]).unwrap_err();
-    assert!(error.to_string().contains("it is a matrix, wanted a event"), "{error}");
+    assert!(error.to_string().contains("it is a matrix, wanted an event"), "{error}");
     let error = attach(&options, "nothing").unwrap_err();
     assert!(error.hint().unwrap().contains("there are a"), "{error}");
     drop(a);

@@ -13,7 +13,7 @@ use ndarray::{Ix1, array};
 use super::catalog::Catalog;
 use super::tests::{kill, names, publish, source};
 use super::*;
-use crate::shared::{Options, Published, Role};
+use crate::shared::{Kind, Options, Published, Role};
 use crate::sys::kill_point::hook::at;
 use crate::testing::scratch_directory;
 
@@ -398,4 +398,28 @@ fn what_cannot_be_looked_at_is_not_left_out_of_limits_and_lists() {
     }
     assert_eq!(names(&server), ["a"]);
     drop(server);
+}
+
+/// Somebody is stopped who is about to take a name away: what cannot be reaped or begun because of that is said, and the rest is reaped.
+#[test]
+fn one_that_is_stopped_with_a_name_keeps_nobody_else_s_from_being_reaped() {
+    let place = Place::new("stop-reap");
+    let start = |name: &str| {
+        let server = DataServer::builder(name).directory(&place.0).start().unwrap();
+        drop(publish(&server, "x", false).unwrap());
+        kill(&place.0, server);
+    };
+    start("a");
+    start("b");
+    let stopped =
+        Published::attach(&Options::new().directory(&place.0), &"a/x".parse().unwrap(), Kind::ALL).unwrap();
+    assert!(stopped.try_take(Role::Name).unwrap());
+    let error = DataServer::builder("a").directory(&place.0).start().unwrap_err();
+    assert!(error.to_string().contains("is it stopped?"), "{error}");
+    let error = reap_in(&place.0, true, false).unwrap_err();
+    assert!(error.to_string().contains("is it stopped?"), "{error}");
+    let left: Vec<String> = list_in(&place.0).unwrap().into_iter().map(|server| server.name).collect();
+    assert_eq!(left, ["a"]);
+    drop(stopped);
+    assert_eq!(reap_in(&place.0, true, false).unwrap().len(), 1);
 }

@@ -138,14 +138,17 @@ pub(crate) fn remove_if(path: &Path, may: &dyn Fn() -> bool) -> Result<Fate> {
 }
 
 /// Waits until whoever is about to take a name away, or to give it to another file, has done so or let it be. Who comes later finds what
-/// the caller has done before. Whether anything has the name then.
+/// the caller has done before. Whether something of this user's has the name then.
 ///
 /// # Errors
 ///
 /// As for [`remove`], but that nothing has the name is none.
 pub(crate) fn wait_for_name(path: &Path) -> Result<bool> {
-    let failed = |error| Error::io(format_args!("cannot take over `{}`", path.display()), error);
-    Ok(Named::hold(path, Instant::now()).map_err(failed)?.is_some())
+    match Named::hold(path, Instant::now()) {
+        Ok(named) => Ok(named.is_some()),
+        Err(error) if is_none_of_ours(&error) => Ok(false),
+        Err(error) => Err(Error::io(format_args!("cannot take over `{}`", path.display()), error)),
+    }
 }
 
 /// Removes the structures of this user in `/dev/shm` that no process uses and that are not to be kept; with `kept` those too, but not what a
@@ -176,7 +179,10 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
             continue;
         }
         let Some(name) = Name::of_file(file_name) else { continue };
-        let info = look(&path, &name)?;
+        let info = look(&path, &name).unwrap_or_else(|error| {
+            failure = Some(error);
+            None
+        });
         let is_dead = |info: &SharedInfo| {
             !info.attached && (kept || !info.kept) && !info.is_served() && info.owner == host::effective_uid()
         };
@@ -189,13 +195,12 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
             Ok(Fate::Removed) => reaped.push(info),
             // Somebody has begun to use it, or was faster.
             Ok(Fate::Stays | Fate::Absent) => {}
-            Err(error) => failure = Some((path, error)),
+            Err(error) => {
+                failure = Some(Error::io(format_args!("cannot remove `{}`", path.display()), error));
+            }
         }
     }
-    match failure {
-        None => Ok(reaped),
-        Some((path, error)) => Err(Error::io(format_args!("cannot remove `{}`", path.display()), error)),
-    }
+    failure.map_or(Ok(reaped), Err)
 }
 
 /// What has names of two parts, of which this is the first.

@@ -184,9 +184,16 @@ impl Catalog {
         self.load(Word::Changes)
     }
 
-    /// Everything of two parts under the server's name, what it does not keep among it.
+    /// Everything of two parts under the server's name that belongs to its user, what it does not keep among it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if not all can be looked at: what is not seen would not count.
     pub(super) fn items(&self) -> Result<Vec<SharedInfo>> {
-        items_of(&self.directory, &self.server)
+        let mut items = items_of(&self.directory, &self.server)?;
+        // Anybody may put files into the directory, under any name.
+        items.retain(|info| info.owner == self.options.wanted_owner());
+        Ok(items)
     }
 
     /// Those that the server keeps.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::catalog::{Catalog, Locked, Usage};
 use super::data_server::{check_name, item_name};
-use super::error::{ServerError, is_no_server, is_not_found};
+use super::error::{ServerError, is_no_server, is_not_found, is_of_another};
 use super::item::{Item, Structure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::DType;
@@ -128,7 +128,7 @@ impl DataClient {
     /// # Errors
     ///
     /// The source is [`ServerError::NoServer`] if it has ended; [`ErrorKind::Io`](crate::ErrorKind::Io) if the directory cannot be
-    /// read.
+    /// read, or not all items can be looked at, for want of descriptors for instance.
     pub fn usage(&self) -> Result<Usage> {
         self.catalog()?.usage()
     }
@@ -139,9 +139,16 @@ impl DataClient {
     ///
     /// As for [`usage`](Self::usage).
     pub fn items(&self) -> Result<Vec<ItemInfo>> {
-        let infos = self.catalog()?.items()?;
-        // What was removed since the directory was read is left out.
-        Ok(infos.into_iter().filter_map(|info| self.describe(info).ok()).collect())
+        let mut items = Vec::new();
+        for info in self.catalog()?.items()? {
+            match self.describe(info) {
+                Ok(item) => items.push(item),
+                // Removed since the directory was read, or damaged.
+                Err(error) if is_of_another(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(items)
     }
 
     /// What there is under a name.

@@ -62,9 +62,8 @@ impl<T: Element, D: Dimension> sealed::Publish for ArrayRef<T, D> {
     fn update(&self, options: &Options, name: &str) -> Result<Option<u64>> {
         let buffer = match DoubleBuffer::<T, D>::attach_with(options, name) {
             Ok(buffer) if buffer.shape() == self.shape() => buffer,
-            Ok(_) => return Ok(None),
-            // Another type or rank; whatever else it is, swapping it will tell.
-            Err(_) => return Ok(None),
+            // Another shape, type or rank; whatever else it is, swapping it will tell.
+            _ => return Ok(None),
         };
         let mut writer = retry_while_busy(name, || buffer.writer())?;
         kill_point!("server.update.writer");

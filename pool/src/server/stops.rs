@@ -13,7 +13,7 @@ use ndarray::{Ix1, array};
 use super::catalog::Catalog;
 use super::tests::{kill, names, publish, source};
 use super::*;
-use crate::shared::{Options, Published, Role};
+use crate::shared::{Kind, Options, Published, Role};
 use crate::sys::kill_point::hook::at;
 use crate::testing::scratch_directory;
 
@@ -58,8 +58,10 @@ fn is_locked(directory: &Path) -> bool {
     catalog.published().is_taken(Role::Catalog)
 }
 
+type Slot<T> = Rc<RefCell<Option<T>>>;
+
 /// Something that happens at a kill point and leaves a result.
-fn slot<T>() -> (Rc<RefCell<Option<T>>>, Rc<RefCell<Option<T>>>) {
+fn slot<T>() -> (Slot<T>, Slot<T>) {
     let slot = Rc::new(RefCell::new(None));
     (Rc::clone(&slot), slot)
 }
@@ -342,6 +344,28 @@ fn clients_go_over_to_the_server_that_has_the_name() {
     drop(second);
 }
 
+/// Somebody else's file under the server's name counts for nothing, and is in nobody's way.
+#[test]
+fn what_belongs_to_another_user_is_no_item() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    if !nix::unistd::geteuid().is_root() {
+        return crate::testing::skip("only root can make files of other users");
+    }
+    let place = Place::new("stop-foreign");
+    let server = place.builder().max_items(1).start().unwrap();
+    drop(publish(&server, "a", false).unwrap());
+    let foreign = place.path("ndpool.s.b");
+    fs::copy(place.path("ndpool.s.a"), &foreign).unwrap();
+    chown(&foreign, Some(54_321), None).unwrap();
+    fs::set_permissions(&foreign, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!((names(&server), server.usage().unwrap().n_items), (vec!["a".to_owned()], 1));
+    publish(&server, "a", true).unwrap();
+    server.close().unwrap();
+    assert!(!place.path("ndpool.s.a").exists() && foreign.exists());
+    reap_in(&place.0, true, false).unwrap();
+    fs::remove_file(foreign).unwrap();
+}
+
 /// What has no name any more is nobody's.
 #[test]
 fn a_published_file_knows_whether_it_has_its_name() {
@@ -352,4 +376,52 @@ fn a_published_file_knows_whether_it_has_its_name() {
     fs::remove_file(item.path()).unwrap();
     assert!(item.is_current() && !item.has_name());
     drop(server);
+}
+
+/// What cannot be seen for want of descriptors counts, or nothing is published; and it is not left out of what is listed.
+#[test]
+fn what_cannot_be_looked_at_is_not_left_out_of_limits_and_lists() {
+    use crate::shared::LOOKS_FAIL;
+    let place = Place::new("stop-unseen");
+    let server = place.builder().max_items(1).start().unwrap();
+    drop(publish(&server, "a", false).unwrap());
+    LOOKS_FAIL.set(Some(libc::EMFILE));
+    let errors = [
+        publish(&server, "b", false).map(drop).unwrap_err(),
+        server.usage().map(drop).unwrap_err(),
+        server.items().map(drop).unwrap_err(),
+        server.info("a").map(drop).unwrap_err(),
+        list_in(&place.0).map(drop).unwrap_err(),
+        reap_in(&place.0, true, false).map(drop).unwrap_err(),
+    ];
+    LOOKS_FAIL.set(None);
+    for error in errors {
+        assert!(error.to_string().contains("cannot look at"), "{error}");
+    }
+    assert_eq!(names(&server), ["a"]);
+    drop(server);
+}
+
+/// Somebody is stopped who is about to take a name away: what cannot be reaped or begun because of that is said, and the rest is reaped.
+#[test]
+fn one_that_is_stopped_with_a_name_keeps_nobody_else_s_from_being_reaped() {
+    let place = Place::new("stop-reap");
+    let start = |name: &str| {
+        let server = DataServer::builder(name).directory(&place.0).start().unwrap();
+        drop(publish(&server, "x", false).unwrap());
+        kill(&place.0, server);
+    };
+    start("a");
+    start("b");
+    let stopped =
+        Published::attach(&Options::new().directory(&place.0), &"a/x".parse().unwrap(), Kind::ALL).unwrap();
+    assert!(stopped.try_take(Role::Name).unwrap());
+    let error = DataServer::builder("a").directory(&place.0).start().unwrap_err();
+    assert!(error.to_string().contains("is it stopped?"), "{error}");
+    let error = reap_in(&place.0, true, false).unwrap_err();
+    assert!(error.to_string().contains("is it stopped?"), "{error}");
+    let left: Vec<String> = list_in(&place.0).unwrap().into_iter().map(|server| server.name).collect();
+    assert_eq!(left, ["a"]);
+    drop(stopped);
+    assert_eq!(reap_in(&place.0, true, false).unwrap().len(), 1);
 }

@@ -245,14 +245,12 @@ impl Published {
                 wait_a_moment(start).map_err(failed)?;
                 continue;
             }
-            let places = read_places(file.file(), metadata.len()).map_err(refuse)?;
+            let places =
+                read_places(file.file(), metadata.len()).map_err(|error| refuse(error.to_string()))?;
             if !kinds.contains(&places.kind) {
-                let wanted: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-                return Err(refuse(format!(
-                    "it is a {}, wanted a {}",
-                    places.kind.name(),
-                    wanted.join(" or a ")
-                )));
+                let wanted: Vec<String> = kinds.iter().map(|kind| kind.name_with_article()).collect();
+                let found = places.kind.name_with_article();
+                return Err(refuse(format!("it is {found}, wanted {}", wanted.join(" or "))));
             }
             let published = Self::map(file, places, name, path, options.read_only)?;
             kill_point!("shared.attach.mapped");

@@ -49,7 +49,7 @@ impl Named {
             };
             let metadata = file.metadata()?;
             check_owner(&metadata, None).map_err(foreign)?;
-            let places = read_places(&file, metadata.len()).map_err(foreign)?;
+            let places = read_places(&file, metadata.len())?;
             let file = LockedFile::new(file);
             if !file.try_take(Role::Name.byte())? {
                 wait_a_moment(start)?;

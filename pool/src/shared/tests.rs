@@ -24,6 +24,8 @@ thread_local! {
     /// Has this thread find a file system that knows no files without names; and a reaper that finds so many of its files before they
     /// are locked.
     pub(super) static FOUND_BY_A_REAPER: Cell<Option<u32>> = const { Cell::new(None) };
+    /// Has this thread find that files which it looks at cannot be opened, with this error.
+    pub(crate) static LOOKS_FAIL: Cell<Option<i32>> = const { Cell::new(None) };
 }
 
 fn plan(n: usize) -> Plan {
@@ -54,6 +56,46 @@ fn create_over(options: &Options, text: &str) -> Published {
 
 fn attach(options: &Options, text: &str) -> Result<Published> {
     Published::attach(options, &name(text), &[Kind::Matrix])
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_not_taken_for_what_is_not_there() {
+    let directory = scratch_directory("unseen");
+    let options = Options::new().directory(&directory).keep(true);
+    drop(create(&options, "a").unwrap());
+    for (errno, is_told) in [
+        (libc::EMFILE, true),
+        (libc::ENFILE, true),
+        (libc::ENOMEM, true),
+        (libc::EIO, true),
+        (libc::ENOENT, false),
+        (libc::EACCES, false),
+        (libc::ELOOP, false),
+        (libc::ENXIO, false),
+    ] {
+        LOOKS_FAIL.set(Some(errno));
+        let results = [
+            list_in(&directory).map(|found| found.len()),
+            items_of(&directory, "a").map(|found| found.len()),
+            reap_in(&directory, true, true).map(|reaped| reaped.len()),
+        ];
+        LOOKS_FAIL.set(None);
+        let told = results.map(|result| {
+            result.map_err(|error| assert!(error.to_string().contains("cannot look at"), "{error}"))
+        });
+        // There are no items of `a`.
+        let wanted = if is_told { Err(()) } else { Ok(0) };
+        assert_eq!(told, [wanted, Ok(0), wanted], "{errno}");
+    }
+    assert_eq!(list_in(&directory).unwrap().len(), 1);
+    // What is no structure is none.
+    fs::write(directory.join("ndpool.b"), "b").unwrap();
+    fs::create_dir(directory.join("ndpool.c")).unwrap();
+    std::os::unix::fs::symlink("ndpool.a", directory.join("ndpool.d")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(directory.join("ndpool.e")).unwrap();
+    File::create(directory.join("ndpool.f")).unwrap().set_len(2 * PAGE_BYTES as u64).unwrap();
+    assert_eq!(list_in(&directory).unwrap().len(), 1);
+    fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]
@@ -160,7 +202,7 @@ fn others_files_and_modes_are_refused() {
     std::os::unix::fs::symlink(a.path(), directory.join("ndpool.link")).unwrap();
     assert!(attach(&options, "link").is_err());
     let error = Published::attach(&options, &name("a"), &[Kind::Event]).unwrap_err();
-    assert!(error.to_string().contains("it is a matrix, wanted a event"), "{error}");
+    assert!(error.to_string().contains("it is a matrix, wanted an event"), "{error}");
     let error = attach(&options, "nothing").unwrap_err();
     assert!(error.hint().unwrap().contains("there are a"), "{error}");
     drop(a);

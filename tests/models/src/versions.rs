@@ -339,6 +339,46 @@ pub fn a_floor_does_not_fall() {
     seen.assert_both();
 }
 
+/// *Goal:* what a dead writer has written over is not taken for what was there before, whoever says that it is torn.
+///
+/// *Actors:* a reader that knows version 2, and comes when 3 is there; a writer that dies after `k` steps of writing version 4 over it; the
+/// next one, which discards that. Version 1 is held all the time, and so there to be mistaken for 2.
+///
+/// *What would break it:* a buffer that is seen to be torn, without the floor that was stored before.
+pub fn a_floor_outlives_its_writer() {
+    let seen = Arc::new(Seen::default());
+    for n_steps in 0..=WRITER_STEPS / 2 {
+        let noted = Arc::clone(&seen);
+        check(2, move || {
+            let file = Shared::new(File::<AtomicU64>::new(3, 1, 1));
+            let _held = file.versions().pin(OWN_SEAT).unwrap();
+            for _ in 2..=3 {
+                file.write(&[0], Bytes::AfterTheStamp);
+            }
+            let mortal = {
+                let file = Shared::clone(&file);
+                thread::spawn(move || {
+                    let _lock = file.writer.lock().unwrap();
+                    mortal::live(n_steps, || file.write(&[0], Bytes::AfterTheStamp));
+                })
+            };
+            let next = {
+                let file = Shared::clone(&file);
+                thread::spawn(move || {
+                    let _lock = file.writer.lock().unwrap();
+                    file.versions().discard();
+                })
+            };
+            let copied = file.copy(0, 2, Copy::Checked);
+            noted.note(copied.is_some());
+            assert!(copied.is_none_or(|halves| halves == [2; HALVES]), "{copied:?} of 2");
+            mortal.join().unwrap();
+            next.join().unwrap();
+        });
+    }
+    seen.assert_both();
+}
+
 /// *Goal:* columns that are copied one by one, and are intact, are of one version, though not every version writes each of them.
 ///
 /// *Actors:* a writer that writes the first column as version 3, both as version 4; a reader that copies both columns at one version.

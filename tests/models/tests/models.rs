@@ -222,6 +222,11 @@ fn a_floor_of_versions_does_not_fall() {
 }
 
 #[test]
+fn a_floor_of_versions_outlives_its_writer() {
+    versions::a_floor_outlives_its_writer();
+}
+
+#[test]
 fn columns_are_of_one_version() {
     versions::columns_are_of_one_version(Bytes::AfterTheStamp);
 }

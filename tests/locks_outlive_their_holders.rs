@@ -414,6 +414,49 @@ fn threads_exclude_each_other_by_one_handle_and_by_two() {
 }
 
 #[test]
+fn what_a_thread_forgot_is_held_and_not_another_threads() {
+    let x = Mutex::<u8, _>::create(&name("forgotten"), 4).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| std::mem::forget(x.lock().unwrap()));
+    });
+    // A thread that comes later may have the memory of the one that is gone.
+    for _ in 0..20 {
+        std::thread::scope(|scope| {
+            let held = scope.spawn(|| matches!(x.try_lock(), Err(LockError::Held)));
+            assert!(held.join().unwrap());
+        });
+    }
+}
+
+#[test]
+fn what_is_done_to_a_guards_view_ends_with_the_guard() {
+    let x = Mutex::<u64, _>::create_striped(&Options::new(), &name("views"), (6, 2), 3).unwrap();
+    let mut upper = x.lock_rows(..2).unwrap();
+    upper.row_mut(1).fill(7);
+    upper.invert_axis(Axis(0));
+    assert_eq!((upper[(0, 0)], upper.rows()), (7, 0..2));
+    // Guards without a lock are in nobody's way.
+    let nothing = [x.lock_rows(1..1).unwrap(), x.lock_rows(6..).unwrap()];
+    assert!(nothing.iter().all(|guard| guard.is_empty()));
+    drop((upper, nothing));
+    assert_eq!(x.lock_rows(..2).unwrap().column(0).to_vec(), [0, 7]);
+    let mut all = x.lock().unwrap();
+    all.collapse_axis(Axis(0), 1);
+    assert_eq!(all.shape(), [1, 2]);
+    drop(all);
+    assert_eq!(x.lock().unwrap().column(0).to_vec(), [0, 7, 0, 0, 0, 0]);
+
+    // What handles keep for their guards makes them no less fit to be shared.
+    fn is_shared<T: Send + Sync + std::panic::RefUnwindSafe + std::panic::UnwindSafe>(_: &T) {}
+    is_shared(&x);
+    let deep = Mutex::<u8, _>::create(&name("deep"), IxDyn(&[2, 1, 2, 1, 2, 1, 2])).unwrap();
+    for _ in 0..3 {
+        deep.lock().unwrap().fill(1);
+    }
+    assert_eq!(deep.lock().unwrap().shape(), [2, 1, 2, 1, 2, 1, 2]);
+}
+
+#[test]
 fn a_panic_under_the_guard_poisons_and_one_before_does_not() {
     let name = name("panics");
     let x = Mutex::<u8, _>::create(&name, 4).unwrap();

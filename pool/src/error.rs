@@ -239,6 +239,7 @@ impl Error {
                 "check the permissions of the file and of the directories above it"
             }
             io::ErrorKind::IsADirectory => "name a file, not a directory",
+            io::ErrorKind::InvalidInput => "name a regular file",
             io::ErrorKind::FileTooLarge => "lift the limit on the size of files with `ulimit -f unlimited`",
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 "free space there, or choose another place"

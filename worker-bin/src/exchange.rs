@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ndpool::ErrorKind;
 use ndpool::ops::dynamic::AnyValue;
 use ndpool::server::{DataClient, How, ItemInfo};
 use ndpool::shared::Kind;
@@ -103,7 +104,8 @@ pub fn put(args: &PutArgs) -> Result<(), Failure> {
         None => stem(&args.file),
     };
     let array = AnyValue::load_npy(&args.file)?;
-    let put = client.put(&item, &array)?;
+    let put =
+        client.put(&item, &array).map_err(|error| unfit_name(error, &args.file, &item, "SERVER/ITEM"))?;
     let name = format!("{}/{item}", client.name());
     if args.json {
         let (dtype, shape) = (array.dtype().name(), array.shape());
@@ -120,6 +122,17 @@ pub fn how(how: How) -> &'static str {
         How::Updated => "updated",
         _ => "swapped",
     }
+}
+
+/// Says how to name an item whose file has a name that no item can have.
+pub fn unfit_name(error: ndpool::Error, path: &Path, item: &str, form: &str) -> Failure {
+    if error.kind() != ErrorKind::InvalidArgument || stem(path) != item {
+        return error.into();
+    }
+    Failure::Unfit(
+        format!("`{}` cannot be published as item `{item}`", path.display()),
+        format!("say {form}, where ITEM is up to 64 letters, digits, `_` and `-`, the first a letter or `_`"),
+    )
 }
 
 /// The item's name that a file's name says.

@@ -24,7 +24,13 @@ pub enum Failure {
     /// A file could not be read: exit code 1.
     File(PathBuf, io::Error),
     /// The library failed on a file that it knows by another name: exit code 1.
-    Named(PathBuf, ndpool::Error),
+    Named {
+        /// The user's name for it.
+        path: PathBuf,
+        /// The one in the error's text.
+        known_as: PathBuf,
+        error: ndpool::Error,
+    },
     /// Somebody is writing a file that was to be read: exit code 1.
     Busy(PathBuf),
     /// Files cannot be watched: exit code 1.
@@ -74,8 +80,9 @@ impl fmt::Display for Failure {
                     path.display()
                 )
             }
-            Self::Named(path, error) => {
-                write!(f, "`{}`: {}", path.display(), error)
+            Self::Named { path, known_as, error } => {
+                let [path, known_as] = [path, known_as].map(|path| path.display().to_string());
+                f.write_str(&error.to_string().replace(&known_as, &path))
             }
             Self::Busy(path) => write!(
                 f,

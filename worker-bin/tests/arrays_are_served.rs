@@ -14,7 +14,7 @@ use ndpool::server::DataClient;
 use ndpool::shared::Schema;
 use nix::sys::signal::Signal;
 use support::server::{Running, files_of, new_name};
-use support::{Files, json, run, stderr, stdout};
+use support::{Files, json, ndpool, run, stderr, stdout};
 
 fn ramp(start: f64) -> Array2<f64> {
     Array2::from_shape_fn((30, 7), |(i, j)| start + (7 * i + j) as f64 / 3.0)
@@ -108,6 +108,41 @@ fn a_killed_server_is_taken_over_by_the_next() {
 }
 
 #[test]
+fn a_server_that_cannot_begin_leaves_what_it_has_found() {
+    let (files, name) = (Files::new(), new_name());
+    let x = files.npy("x.npy", &ramp(4.0));
+    let mut server = Running::serve(&name, &[&x]);
+    server.signal(Signal::SIGKILL);
+    server.wait();
+    let output = run(&["serve", "--name", &name, &files.text("missing.npy")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stdout(&output), format!("recovered {name}/x\n"));
+    let mut server = Running::start(&["serve", "--name", &name]);
+    assert_eq!(server.line(), format!("recovered {name}/x"));
+    server.end();
+}
+
+#[test]
+fn a_server_goes_on_when_nobody_reads_what_it_prints() {
+    let (files, name) = (Files::new(), new_name());
+    let x = files.npy("x.npy", &ramp(4.0));
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut server = ndpool().args(["serve", "--name", &name, "--watch", &x]).stdout(writer).spawn().unwrap();
+    let wait = std::time::Duration::from_secs(60);
+    let client = DataClient::connect_when_there(&ndpool::shared::Options::new(), &name, wait).unwrap();
+    // A change of what there is: the item is created, and swapped for one of another shape.
+    while client.items().unwrap().is_empty() {
+        client.wait_changes(client.changes().unwrap(), Some(std::time::Duration::from_millis(50))).unwrap();
+    }
+    let item = client.any_array("x").unwrap();
+    files.npy("x.npy", &array![1.0]);
+    assert_eq!(item.wait(1, Some(wait)), ndpool::server::Change::Replaced);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert_eq!(server.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
+}
+
+#[test]
 fn what_a_killed_server_had_is_reaped_if_it_says_so() {
     let (files, name) = (Files::new(), new_name());
     let x = files.npy("x.npy", &ramp(4.0));
@@ -146,7 +181,13 @@ fn what_cannot_be_done_is_explained() {
     assert_fails(&["serve", "--name", &name], "already");
     assert_fails(&["serve", "--name", "0123456789abcdef"], "0123456789abcdef");
     assert_fails(&["serve", "--name", &new_name(), &files.text("missing.npy")], "missing.npy");
-    assert_fails(&["serve", "--name", &new_name(), &files.bytes("odd.npy", b"no array")], "odd.npy");
+    assert_fails(&["serve", "--name", &new_name(), &files.bytes("odd.npy", b"no array")], "odd.npy`: not a");
+    let pipe = files.text("pipe.npy");
+    nix::unistd::mkfifo(pipe.as_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_fails(&["serve", "--name", &new_name(), &pipe], "no regular file");
+    let dated = files.npy("2026-01.npy", &ramp(4.0));
+    assert_fails(&["serve", "--name", &new_name(), &dated], "say ITEM=FILE.npy");
+    assert_fails(&["put", &name, &dated], "say SERVER/ITEM");
     assert_fails(&["get", &format!("{name}-not/x"), "-o", &out], "no server");
     assert_fails(&["watch", &format!("{name}-not"), "--count", "1"], "no server");
     assert_fails(&["get", &at("z"), "-o", &out], "no item `z`");

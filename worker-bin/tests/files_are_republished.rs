@@ -10,6 +10,7 @@ use std::io::Write;
 
 use ndarray_npy::read_npy;
 use ndpool::ndarray::prelude::*;
+use ndpool::server::DataClient;
 use support::server::{Running, files_of, new_name};
 use support::{Files, json};
 
@@ -86,5 +87,23 @@ fn a_file_that_cannot_be_read_leaves_what_is_published() {
     fs::rename(y, &x).unwrap();
     assert_eq!(server.line(), format!("updated {name}/x: version 2, (10000,) int32"));
     assert_eq!(published(&name, &files), full(3));
+    server.end();
+}
+
+#[test]
+fn a_file_waits_for_a_writer_that_stays() {
+    let (files, name) = (Files::new(), new_name());
+    let x = files.npy("x.npy", &full(1));
+    let mut server = Running::serve(&name, &["--watch", &x]);
+    let item = DataClient::connect(&name).unwrap().double_buffer::<i32, Ix1>("x").unwrap();
+    let mut writer = item.writer().unwrap();
+    writer.assign(&full(5));
+    files.npy("x.npy", &full(2));
+    let said = server.error_line();
+    assert!(said.contains(&format!("another process writes `{name}/x`")), "{said}");
+    drop(writer);
+    // The file has not changed since.
+    assert_eq!(server.line(), format!("updated {name}/x: version 3, (10000,) int32"));
+    assert_eq!(published(&name, &files), full(2));
     server.end();
 }

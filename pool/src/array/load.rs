@@ -1,6 +1,6 @@
 //! Arrays from `.npy` files.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::build::mapped_segment;
 use super::element::Element;
+use super::save::check_regular;
 use super::shared::SharedArray;
 use crate::error::{Error, Result};
 use crate::segment::{DType, Fill, Header, NpyError, Run, Segment};
@@ -144,6 +145,8 @@ pub(super) fn open_npy(path: &Path, dtype: DType, rank: Option<usize>) -> Result
 
 fn open(path: &Path, check: impl FnOnce(&Header) -> Result<(), NpyError>) -> Result<(File, Header)> {
     let open = || {
+        // To open a pipe would wait for its writer.
+        check_regular(&fs::metadata(path)?)?;
         let mut file = File::open(path)?;
         let header = Header::read(&mut file)?;
         check(&header)?;

@@ -1,6 +1,6 @@
 //! `.npy` files from arrays, whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,11 @@ pub(crate) fn save_npy<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, pat
 }
 
 fn save<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> io::Result<()> {
+    // A rename replaces whatever there is: with the rights for it, `/dev/null` too.
+    let old = fs::metadata(path).ok();
+    if let Some(old) = &old {
+        check_regular(old)?;
+    }
     // Through a symbolic link the file that it names is replaced, not the link.
     let target = if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
     let name =
@@ -37,7 +42,7 @@ fn save<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> io
     let guard = Temporary(&temporary);
     let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
     kill_point!("save.created");
-    if let Ok(old) = fs::metadata(&target) {
+    if let Some(old) = old {
         file.set_permissions(old.permissions())?;
     }
     write(array, &file)?;
@@ -48,6 +53,17 @@ fn save<T: Element, D: Dimension>(array: ArrayView<'_, T, D>, path: &Path) -> io
     kill_point!("save.renamed");
     std::mem::forget(guard);
     File::open(&directory)?.sync_all()
+}
+
+/// Refuses directories, devices, pipes and sockets.
+pub(super) fn check_regular(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_dir() {
+        return Err(io::Error::from_raw_os_error(libc::EISDIR));
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a device, a pipe or a socket"));
+    }
+    Ok(())
 }
 
 /// Length of the file to be.

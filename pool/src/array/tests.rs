@@ -334,6 +334,28 @@ fn saving_replaces_whole_files_or_nothing() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_neither_read_nor_replaced() {
+    let (run, directory) = (run(), scratch_directory("irregular"));
+    let pipe = directory.join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let link = directory.join("link");
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    let shared = SharedArray::full_in(&run, Ix1(5), 2_u16).unwrap();
+    for path in [&pipe, &link] {
+        let saved = shared.save_npy(path).unwrap_err();
+        // It would wait for somebody to open the other end.
+        let loaded = SharedArray::<u16, Ix1>::load_npy_in(&run, path).unwrap_err();
+        for error in [saved, loaded] {
+            assert!(error.to_string().contains("it is a device, a pipe or a socket"), "{error}");
+            assert_eq!(error.hint(), Some("name a regular file"));
+        }
+    }
+    assert!(std::os::unix::fs::FileTypeExt::is_fifo(&fs::metadata(&pipe).unwrap().file_type()));
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 2, "no temporary file is left");
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn arrays_are_sent_and_shared_between_threads() {
     fn check<T: Send + Sync>() {}
     check::<SharedArray<f64, Ix2>>();

@@ -58,7 +58,7 @@ mod tests {
         };
         assert_eq!(Naps::new(Duration::from_millis(50)).until(vain), Ok(None));
         // Seven pauses, each twice the one before, take 6.35 ms, and all others 5 ms.
-        assert!((2..=18).contains(&n_attempts), "{n_attempts} attempts in 50 ms");
+        assert!(n_attempts <= 18, "{n_attempts} attempts in 50 ms");
     }
 
     #[test]

@@ -7,12 +7,7 @@
 //!   page ──▶ linkat                checks ──▶ map               ──▶ unlink
 //! ```
 //!
-//! Four things that a process may be are locks on bytes of the file, far beyond its end, which the kernel drops when the process ends,
-//! however it ends: *attached* (shared by all who use it), *name* (may take the name from this file, or give it to another), *writer*,
-//! *server*. A fifth are seats, a byte each: numbers for handles, to be written into words of shared memory, and known to be dead
-//! when their lock is free.
-//!
-//! Who may take a name away: `named.rs`.
+//! What a process may be to the file: `role.rs`. Who may take a name away: `named.rs`.
 
 use std::fs::{self, File};
 use std::io;
@@ -73,12 +68,6 @@ pub(crate) struct Published {
     path: PathBuf,
     read_only: bool,
     seat: Mutex<Option<u16>>,
-}
-
-impl std::fmt::Debug for Page {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Page").field("version", &self.version).finish_non_exhaustive()
-    }
 }
 
 impl Published {

@@ -1,8 +1,8 @@
 //! What whoever holds a lock has of the array, and why somebody does not hold it.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
+use std::ptr::NonNull;
 use std::thread;
 
 use ndarray::{ArrayRef, ArrayViewMut, Dimension};
@@ -10,80 +10,101 @@ use ndarray::{ArrayRef, ArrayViewMut, Dimension};
 use super::mutex::Mutex;
 use crate::array::Element;
 use crate::error::{Error, ErrorKind};
+use crate::sys::shelf::Shelved;
 use crate::sys::{fork, kill_point};
 
 /// Locks that this thread holds, given back when dropped.
-pub(super) struct Held<'a, T: Element, D: Dimension> {
-    mutex: &'a Mutex<T, D>,
-    stripes: Range<usize>,
+pub(super) struct Held<T: Element, D: Dimension> {
+    /// Borrowed for as long as this lives, by whoever has it.
+    mutex: NonNull<Mutex<T, D>>,
+    /// The first, and how many: no more than a page has.
+    first: u16,
+    n: u16,
     /// A panic that began before is no fault of what happens under the lock.
     was_panicking: bool,
-    /// Must be given back by the thread that took them.
-    of_this_thread: PhantomData<*const ()>,
 }
 
-impl<'a, T: Element, D: Dimension> Held<'a, T, D> {
-    /// None yet; `first` will be the first.
+impl<T: Element, D: Dimension> Held<T, D> {
+    /// These, which the thread has just taken by this mutex; more may [come](Self::add_next).
+    ///
+    /// The mutex stays where it is for as long as this lives.
     #[inline]
-    pub(super) fn new(mutex: &'a Mutex<T, D>, first: usize) -> Self {
-        let was_panicking = thread::panicking();
-        Self { mutex, stripes: first..first, was_panicking, of_this_thread: PhantomData }
+    pub(super) fn new(mutex: &Mutex<T, D>, stripes: Range<usize>) -> Self {
+        let (first, n) = (stripes.start as u16, stripes.len() as u16);
+        Self { mutex: mutex.into(), first, n, was_panicking: thread::panicking() }
     }
 
     /// One more, which was taken.
     #[inline]
     pub(super) fn add_next(&mut self) {
-        self.stripes.end += 1;
+        self.n += 1;
+    }
+
+    #[inline]
+    fn stripes(&self) -> Range<usize> {
+        self.first.into()..usize::from(self.first) + usize::from(self.n)
+    }
+
+    #[inline]
+    #[expect(unsafe_code, reason = "a guard of one word cannot have the borrow beside the array")]
+    fn mutex(&self) -> &Mutex<T, D> {
+        // SAFETY: the pointer was made of a reference, and whoever has this has the borrow: a guard, by its lifetime, or `Mutex::take`.
+        unsafe { self.mutex.as_ref() }
     }
 }
 
-impl<T: Element, D: Dimension> Drop for Held<'_, T, D> {
+impl<T: Element, D: Dimension> Drop for Held<T, D> {
     #[inline]
     fn drop(&mut self) {
+        let mutex = self.mutex();
         // A forked child has neither the memory nor the locks.
-        if self.mutex.forks != fork::generation() {
+        if mutex.forks != fork::generation() {
             return;
         }
-        let stripes = &self.mutex.stripes;
         if !self.was_panicking && thread::panicking() {
-            stripes.set_poisoned(self.stripes.clone(), true);
+            mutex.stripes.set_poisoned(self.stripes(), true);
             kill_point!("shared.lock.poisoned");
         }
-        for stripe in self.stripes.clone() {
-            stripes.give_back(stripe);
+        for stripe in self.stripes() {
+            mutex.stripes.give_back(stripe);
         }
     }
+}
+
+/// What is under the locks that somebody holds.
+pub(super) struct Part<T: Element, D: Dimension> {
+    pub(super) held: Held<T, D>,
+    pub(super) view: ArrayViewMut<'static, T, D>,
+    pub(super) rows: Range<usize>,
 }
 
 /// The array of a [`Mutex`], or some rows of it, for whoever holds the lock; unlocked when dropped. It dereferences to `ndarray`'s
 /// [`ArrayRef`], with all methods of a view.
 #[must_use = "unlocked when dropped"]
 pub struct MutexGuard<'a, T: Element, D: Dimension> {
-    view: ArrayViewMut<'a, T, D>,
-    rows: Range<usize>,
-    held: Held<'a, T, D>,
+    /// In the place of the first of the locks.
+    part: Shelved<'a, Part<T, D>>,
 }
 
 impl<'a, T: Element, D: Dimension> MutexGuard<'a, T, D> {
     #[inline]
-    pub(super) fn new(
-        view: ArrayViewMut<'a, T, D>,
-        rows: Range<usize>,
-        held: Held<'a, T, D>,
-        is_poisoned: bool,
-    ) -> Result<Self, LockError<'a, T, D>> {
-        let guard = Self { view, rows, held };
-        if is_poisoned { Err(LockError::Poisoned(Poisoned { guard })) } else { Ok(guard) }
+    pub(super) fn new(part: Shelved<'a, Part<T, D>>) -> Self {
+        Self { part }
+    }
+
+    /// The guard, with a word about the data.
+    pub(super) fn poisoned(self) -> LockError<'a, T, D> {
+        LockError::Poisoned(Poisoned { guard: self })
     }
 
     /// Which rows of the array they are.
     pub fn rows(&self) -> Range<usize> {
-        self.rows.clone()
+        self.part.rows.clone()
     }
 
     /// The rows as a view to write.
     pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
-        self.view.view_mut()
+        self.part.view.view_mut()
     }
 }
 
@@ -92,14 +113,14 @@ impl<T: Element, D: Dimension> Deref for MutexGuard<'_, T, D> {
 
     #[inline]
     fn deref(&self) -> &ArrayRef<T, D> {
-        &self.view
+        &self.part.view
     }
 }
 
 impl<T: Element, D: Dimension> DerefMut for MutexGuard<'_, T, D> {
     #[inline]
     fn deref_mut(&mut self) -> &mut ArrayRef<T, D> {
-        &mut self.view
+        &mut self.part.view
     }
 }
 
@@ -153,20 +174,21 @@ impl<'a, T: Element, D: Dimension> Poisoned<'a, T, D> {
 
     /// Those of the locked rows whose locks are poisoned, in ascending order; other rows are as their last holder left them.
     pub fn rows(&self) -> Vec<Range<usize>> {
-        let Held { mutex, stripes, .. } = &self.guard.held;
-        let poisoned = stripes.clone().filter(|&stripe| mutex.stripes.is_poisoned(stripe));
+        let Part { held, rows, .. } = &*self.guard.part;
+        let mutex = held.mutex();
+        let poisoned = held.stripes().filter(|&stripe| mutex.stripes.is_poisoned(stripe));
         let rows = poisoned.map(|stripe| {
             let first = stripe * mutex.rows_per_stripe();
-            first.max(self.guard.rows.start)..(first + mutex.rows_per_stripe()).min(self.guard.rows.end)
+            first.max(rows.start)..(first + mutex.rows_per_stripe()).min(rows.end)
         });
         rows.filter(|rows| !rows.is_empty()).collect()
     }
 
     /// Says that the data are right. Who locks from now on hears nothing of it.
     pub fn recover(self) -> MutexGuard<'a, T, D> {
-        let Held { mutex, stripes, .. } = &self.guard.held;
+        let held = &self.guard.part.held;
         kill_point!("shared.lock.recover");
-        mutex.stripes.set_poisoned(stripes.clone(), false);
+        held.mutex().stripes.set_poisoned(held.stripes(), false);
         kill_point!("shared.lock.recovered");
         self.guard
     }
@@ -192,7 +214,7 @@ impl<T: Element, D: Dimension> fmt::Display for LockError<'_, T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Poisoned(poisoned) => {
-                let mutex = poisoned.guard.held.mutex;
+                let mutex = poisoned.guard.part.held.mutex();
                 let name = mutex.file.name();
                 write!(f, "a holder of the mutex `{name}` died or panicked, and left rows ")?;
                 for (i, rows) in poisoned.rows().into_iter().enumerate() {
@@ -225,7 +247,7 @@ impl<T: Element, D: Dimension> From<LockError<'_, T, D>> for Error {
 
 impl<T: Element, D: Dimension> fmt::Debug for MutexGuard<'_, T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MutexGuard").field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("MutexGuard").field("rows", &self.part.rows).finish_non_exhaustive()
     }
 }
 

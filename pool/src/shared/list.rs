@@ -4,15 +4,15 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use super::name::{Name, is_waiting_file_name};
 use super::named::{Fate, Named, open, remove_if_dead, remove_waiting};
 use super::options::Options;
-use super::page::{Kind, read, read_places};
+use super::page::{Glance, Kind, glance};
 use super::role::Role;
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment::{PAGE_BYTES, SHARED_MEMORY};
+use crate::segment::SHARED_MEMORY;
 use crate::sys::host;
 use crate::sys::lock::LockedFile;
 
@@ -274,33 +274,25 @@ fn is_a_stranger_s_doing(path: &Path, error: &io::Error) -> bool {
 }
 
 fn try_look(path: &Path, name: &Name) -> io::Result<SharedInfo> {
-    const FLAGS: usize = 4;
-    const CREATED: usize = 5;
-    const CREATOR: usize = 6;
-    const VERSION: usize = 8;
     let file = open_to_look(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let kind = read_places(&file, metadata.len())?.kind;
-    let mut words = [[0; 8]; 9];
-    read(&file, words.as_flattened_mut(), metadata.len() - PAGE_BYTES as u64)?;
-    let word = |i: usize| u64::from_ne_bytes(words[i]);
-    let attached = LockedFile::new(file).is_taken(Role::Attached.byte())?;
+    let Glance { kind, version, kept, served, created, creator } = glance(&file, metadata.len())?;
     Ok(SharedInfo {
         name: name.to_string(),
         path: path.to_owned(),
         kind,
         len_bytes: metadata.len(),
-        version: word(VERSION),
-        attached,
-        kept: word(FLAGS) & 1 != 0,
-        created: UNIX_EPOCH + Duration::from_nanos(word(CREATED)),
-        creator: u32::try_from(word(CREATOR)).unwrap_or(0),
+        version,
+        attached: LockedFile::new(file).is_taken(Role::Attached.byte())?,
+        kept,
+        created,
+        creator,
         owner: metadata.uid(),
         group_read: metadata.mode() & 0o040 != 0,
-        served: word(FLAGS) & 4 != 0,
+        served,
     })
 }
 

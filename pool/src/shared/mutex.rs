@@ -1,7 +1,6 @@
 //! An array under a lock.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::{Range, RangeBounds};
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use ndarray::{ArrayRef, ArrayViewMut, Dimension, IntoDimension};
 
 use super::file::{Plan, Published};
-use super::guard::{Held, LockError, MutexGuard};
+use super::guard::{Held, LockError, MutexGuard, Part};
 use super::options::Options;
 use super::page::Kind;
 use super::stripes::{MOST_STRIPES, Refused, Stripes};
@@ -19,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{DType, Header, NpyError, PAGE_BYTES, write_header};
 use crate::sys::fork;
 use crate::sys::primitive::Ordering;
+use crate::sys::shelf::{Place, Shelf, Shelved};
 use crate::sys::view::{self, checked_len_bytes};
 
 /// An array that one thread of one process at a time reads or writes.
@@ -79,9 +79,10 @@ pub struct Mutex<T: Element, D: Dimension> {
     pub(super) stripes: Stripes,
     dim: D,
     rows_per_stripe: usize,
+    /// Where guards have what they lend, a place for each lock.
+    parts: Shelf<Part<T, D>>,
     /// To tell a forked child.
     pub(super) forks: u32,
-    elements: PhantomData<T>,
 }
 
 impl<T: Element, D: Dimension> Mutex<T, D> {
@@ -132,6 +133,7 @@ impl<T: Element, D: Dimension> Mutex<T, D> {
         Self::make(options, name, array.raw_dim(), n_stripes, |mut rows| rows.assign(array))
     }
 
+    #[expect(unsafe_code, reason = "nobody else knows a file that is being made")]
     fn make(
         options: &Options,
         name: &str,
@@ -158,8 +160,8 @@ impl<T: Element, D: Dimension> Mutex<T, D> {
         let file = Published::create(options, &name, &plan, |file| {
             file.page().own[0].store(n_stripes as u64, Ordering::Relaxed);
             let rows = 0..n_rows(dim.slice());
-            // Nobody else knows the file yet.
-            fill(view_of_rows(file, &dim, &rows));
+            // SAFETY: nobody else knows the file yet, and the view is borrowed.
+            fill(unsafe { view_of_rows(file, &dim, &rows) });
             Ok(())
         })?;
         Self::new(file, dim, n_stripes)
@@ -208,7 +210,14 @@ impl<T: Element, D: Dimension> Mutex<T, D> {
     fn new(file: Published, dim: D, n_stripes: usize) -> Result<Self> {
         let stripes = Stripes::new(&file, n_stripes)?;
         let rows_per_stripe = n_rows(dim.slice()).div_ceil(n_stripes).max(1);
-        Ok(Self { file, stripes, dim, rows_per_stripe, forks: fork::generation(), elements: PhantomData })
+        Ok(Self {
+            file,
+            stripes,
+            dim,
+            rows_per_stripe,
+            parts: Shelf::new(n_stripes),
+            forks: fork::generation(),
+        })
     }
 
     /// Refuses bytes that are no values. Only `bool` has such.
@@ -355,10 +364,30 @@ impl<T: Element, D: Dimension> Mutex<T, D> {
         stripes: Range<usize>,
         limit: Option<Duration>,
     ) -> Result<MutexGuard<'_, T, D>, LockError<'_, T, D>> {
-        let mut held = Held::new(self, stripes.start);
+        if stripes.len() == 1 {
+            // Whatever may panic comes before the lock is taken. So nothing need be taken back, and the compiler writes the part to its
+            // place at once, in place of building it elsewhere.
+            let (view, place) = (self.view(&rows), self.parts.place(stripes.start));
+            if self.stripes.take_at_rest(stripes.start) {
+                return Ok(self.lend(Some(place), Part { held: Held::new(self, stripes), view, rows }));
+            }
+        }
+        self.take_others(rows, stripes, limit)
+    }
+
+    /// None, several, or one that is not at rest.
+    #[cold]
+    fn take_others(
+        &self,
+        rows: Range<usize>,
+        stripes: Range<usize>,
+        limit: Option<Duration>,
+    ) -> Result<MutexGuard<'_, T, D>, LockError<'_, T, D>> {
+        let first = stripes.start;
+        let mut held = Held::new(self, first..first);
         let mut until = Until::limit(limit);
         let mut is_poisoned = false;
-        for stripe in stripes {
+        for stripe in stripes.clone() {
             match self.stripes.take(&self.file, stripe, &mut until) {
                 Ok(taken) => is_poisoned |= taken.is_poisoned,
                 // Those that were taken are given back.
@@ -367,29 +396,54 @@ impl<T: Element, D: Dimension> Mutex<T, D> {
             }
             held.add_next();
         }
-        let view = view_of_rows(&self.file, &self.dim, &rows);
-        MutexGuard::new(view, rows, held, is_poisoned)
+        let place = (!stripes.is_empty()).then(|| self.parts.place(first));
+        let guard = self.lend(place, Part { held, view: self.view(&rows), rows });
+        if is_poisoned { Err(guard.poisoned()) } else { Ok(guard) }
+    }
+
+    /// The rows, to be accessed by whoever holds their locks.
+    #[inline]
+    #[expect(unsafe_code, reason = "the locks are what the view needs")]
+    fn view(&self, rows: &Range<usize>) -> ArrayViewMut<'static, T, D> {
+        // SAFETY: the view is used through a guard alone, which borrows this mutex, whose file stays mapped, and has the locks for as long
+        // as it lives.
+        unsafe { view_of_rows(&self.file, &self.dim, rows) }
+    }
+
+    /// Lends what was taken: in the place that the first of the locks has, or in a box, if there is none.
+    #[inline]
+    #[expect(unsafe_code, reason = "the locks are what the place needs")]
+    fn lend<'a>(&'a self, place: Option<&'a Place<Part<T, D>>>, part: Part<T, D>) -> MutexGuard<'a, T, D> {
+        MutexGuard::new(match place {
+            // SAFETY: whoever had the place by this handle gave the lock back while his part was dropped, which happened before the lock was
+            // taken for this one; who forgets a guard keeps both.
+            Some(place) => unsafe { place.put(part) },
+            None => Shelved::boxed(part),
+        })
     }
 }
 
 /// The rows of the array in a file, to be written.
 ///
-/// The caller is the only one to access them for as long as he has the view: he holds their locks, or nobody knows the file yet.
+/// # Safety
+///
+/// For as long as the view is used, the file is mapped, and nobody else accesses the rows: the caller holds their locks, or nobody knows the
+/// file yet.
 #[inline]
 #[expect(unsafe_code, reason = "the locks are what the view needs")]
-fn view_of_rows<'a, T: Element, D: Dimension>(
-    file: &'a Published,
+unsafe fn view_of_rows<'v, T: Element, D: Dimension>(
+    file: &Published,
     dim: &D,
     rows: &Range<usize>,
-) -> ArrayViewMut<'a, T, D> {
+) -> ArrayViewMut<'v, T, D> {
     let row_bytes = row_len(dim.slice()) * size_of::<T>();
     debug_assert!(file.data_offset() + rows.end * row_bytes <= file.tables_offset());
     let data = file.mapping().as_mut_ptr().wrapping_add(file.data_offset());
     let first = data.wrapping_add(rows.start * row_bytes).cast();
     let dim = if rows.len() == n_rows(dim.slice()) { dim.clone() } else { with_rows(dim, rows) };
-    // SAFETY: rows and shape were checked against the array, and the array against the file, which stays mapped while it is borrowed.
+    // SAFETY: rows and shape were checked against the array, and the array against the file, which stays mapped, as the caller promises.
     // Elements are valid: zero or copied when the file was made, looked at when it was attached, and written since by those who hold
-    // the locks, as values of the same type. The caller is the only one to access them.
+    // the locks, as values of the same type. Nobody else accesses them: a promise, too.
     unsafe { view::view_mut(first, dim) }
 }
 

@@ -3,9 +3,12 @@
 //! `README.md` has the table. Everything on it is an atomic word of 64 bits in the machine's byte order, but for the bell, which is two of
 //! 32. Programs in other languages read it as numbers at fixed places.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
+use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::segment::PAGE_BYTES;
 use crate::sys::cells::declare_cells;
@@ -139,6 +142,12 @@ impl Page {
     }
 }
 
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
 /// What header and page say of where things are, checked against the length of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Places {
@@ -159,32 +168,83 @@ impl Places {
     }
 }
 
+/// What a page says of its structure to those who only look.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Glance {
+    pub(super) kind: Kind,
+    pub(super) version: u64,
+    pub(super) kept: bool,
+    pub(super) served: bool,
+    pub(super) created: SystemTime,
+    pub(super) creator: u32,
+}
+
+/// The words of a page that whoever looks at it from outside reads, once it is known to be one.
+struct Words([[u8; 8]; N_WORDS]);
+
+const N_WORDS: usize = offset_of!(Page, bell) / 8;
+
+impl Words {
+    fn read(file: &File, len: u64) -> io::Result<Self> {
+        const BYTES: u64 = PAGE_BYTES as u64;
+        if len < 2 * BYTES || !len.is_multiple_of(BYTES) {
+            return Err(invalid(format!("{len} bytes are no structure")));
+        }
+        let mut words = Self([[0; 8]; N_WORDS]);
+        read(file, words.0.as_flattened_mut(), len - BYTES)?;
+        if words.at(offset_of!(Page, magic)) != MAGIC {
+            return Err(invalid("it has no control page"));
+        }
+        let layout = words.at(offset_of!(Page, layout));
+        if layout != LAYOUT {
+            let text = format!("its layout is version {layout}, and this program knows version {LAYOUT}");
+            return Err(invalid(text));
+        }
+        Ok(words)
+    }
+
+    fn at(&self, offset: usize) -> u64 {
+        u64::from_ne_bytes(self.0[offset / 8])
+    }
+
+    fn kind(&self) -> io::Result<Kind> {
+        let code = self.at(offset_of!(Page, kind));
+        Kind::from_code(code).ok_or_else(|| invalid(format!("kind {code} is not known")))
+    }
+}
+
 /// Looks at page and header of a file of `len` bytes, which may be anything.
 ///
 /// # Errors
 ///
 /// What is wrong with it, as [`io::ErrorKind::InvalidData`]; anything else says that it could not be read.
 pub(crate) fn read_places(file: &File, len: u64) -> io::Result<Places> {
-    const WORDS: usize = 14;
-    const BYTES: u64 = PAGE_BYTES as u64;
-    if len < 2 * BYTES || !len.is_multiple_of(BYTES) {
-        return Err(invalid(format!("{len} bytes are no structure")));
-    }
-    let page_at = len - BYTES;
-    let mut bytes = [0; WORDS * 8];
-    read(file, &mut bytes, page_at)?;
-    let (words, _) = bytes.as_chunks::<8>();
-    let word = |i: usize| u64::from_ne_bytes(words[i]);
-    if word(0) != MAGIC {
-        return Err(invalid("it has no control page"));
-    }
-    if word(1) != LAYOUT {
-        let text = format!("its layout is version {}, and this program knows version {LAYOUT}", word(1));
-        return Err(invalid(text));
-    }
-    let kind = Kind::from_code(word(3)).ok_or_else(|| invalid(format!("kind {} is not known", word(3))))?;
-    let tables_at = word(13);
-    if !tables_at.is_multiple_of(BYTES) || tables_at < BYTES || tables_at > page_at {
+    Words::read(file, len).and_then(|words| places(file, len, &words))
+}
+
+/// As [`read_places`], to tell of the structure and not to use it.
+///
+/// # Errors
+///
+/// As for [`read_places`].
+pub(super) fn glance(file: &File, len: u64) -> io::Result<Glance> {
+    let words = Words::read(file, len)?;
+    let flags = words.at(offset_of!(Page, flags));
+    Ok(Glance {
+        kind: places(file, len, &words)?.kind,
+        version: words.at(offset_of!(Page, version)),
+        kept: flags & KEPT != 0,
+        served: flags & SERVED != 0,
+        created: UNIX_EPOCH + Duration::from_nanos(words.at(offset_of!(Page, created))),
+        creator: u32::try_from(words.at(offset_of!(Page, creator))).unwrap_or(0),
+    })
+}
+
+fn places(file: &File, len: u64, words: &Words) -> io::Result<Places> {
+    let page_at = len - PAGE_BYTES as u64;
+    let kind = words.kind()?;
+    let tables_at = words.at(offset_of!(Page, tables_offset));
+    if !tables_at.is_multiple_of(PAGE_BYTES as u64) || tables_at < PAGE_BYTES as u64 || tables_at > page_at {
         return Err(invalid(format!("tables at byte {tables_at} of {len}")));
     }
     let mut prefix = [0; 12];
@@ -193,7 +253,8 @@ pub(crate) fn read_places(file: &File, len: u64) -> io::Result<Places> {
         header_len(&prefix).filter(|&end| end as u64 <= tables_at && end.is_multiple_of(PAGE_BYTES));
     let data_at = data_at.ok_or_else(|| invalid("it has no header, or a damaged one"))?;
     let place = |at: u64| usize::try_from(at).map_err(invalid);
-    Ok(Places { kind, nonce: word(2), data_at, tables_at: place(tables_at)?, page_at: place(page_at)? })
+    let nonce = words.at(offset_of!(Page, nonce));
+    Ok(Places { kind, nonce, data_at, tables_at: place(tables_at)?, page_at: place(page_at)? })
 }
 
 fn invalid(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -201,7 +262,7 @@ fn invalid(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::
 }
 
 /// A file that is shorter than it was is no structure.
-pub(super) fn read(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+fn read(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
     file.read_exact_at(bytes, at).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => invalid(error),
         _ => error,

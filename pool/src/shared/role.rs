@@ -1,4 +1,7 @@
 //! What a process can be to a file: locks on bytes far beyond its end, which the kernel drops when the process ends, however it ends.
+//!
+//! All who use a file share the lock that says so; each of the others is one process's at a time. Seats are numbers for handles, to be
+//! written into words of shared memory, and known to be dead when their lock is free.
 
 /// Highest number of a seat; 0 is nobody's.
 pub(crate) const LAST_SEAT: u16 = 4095;

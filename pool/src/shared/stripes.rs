@@ -3,6 +3,7 @@
 //! Each word has a line of the processor's cache to itself, from word 64 of the page on. A structure that wants one lock or several
 //! makes [`Stripes`] of its file; which data each of them guards is the structure's business.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
@@ -47,7 +48,7 @@ pub(crate) enum Refused {
 pub(crate) struct Stripes {
     words: Placed<Stripe>,
     seat: u16,
-    /// Which thread of this process holds each by this handle, by its token; 0 if none.
+    /// Which thread of this process holds each by this handle, by its number; 0 if none.
     threads: Box<[AtomicUsize]>,
     /// Held while another's seat is. The lock on a seat belongs to the open file, and threads that share it would not see each other.
     settling: Mutex<()>,
@@ -87,23 +88,23 @@ impl Stripes {
         self.words.len()
     }
 
-    /// Takes one. To be inlined: without contention it is one compare-and-swap.
+    /// Takes one that nobody holds, waits for or has poisoned; whether it was so. To be inlined: it is one compare-and-swap.
     #[inline]
-    pub(crate) fn take(&self, file: &Published, stripe: usize, until: &mut Until) -> Result<Taken, Refused> {
+    pub(crate) fn take_at_rest(&self, stripe: usize) -> bool {
         kill_point!("shared.lock.take");
-        let taken = if self.lock(stripe).take_at_rest(self.seat) {
-            Taken { is_poisoned: false }
-        } else {
-            self.take_contended(file, stripe, until)?
-        };
-        kill_point!("shared.lock.taken");
-        self.threads[stripe].store(this_thread(), Ordering::Relaxed);
-        Ok(taken)
+        let is_taken = self.lock(stripe).take_at_rest(self.seat);
+        if is_taken {
+            self.was_taken(stripe);
+        }
+        is_taken
     }
 
-    #[cold]
-    fn take_contended(&self, file: &Published, stripe: usize, until: &mut Until) -> Result<Taken, Refused> {
-        // Only this thread writes its own token there, so nothing needs an order.
+    /// Takes one.
+    pub(crate) fn take(&self, file: &Published, stripe: usize, until: &mut Until) -> Result<Taken, Refused> {
+        if self.take_at_rest(stripe) {
+            return Ok(Taken { is_poisoned: false });
+        }
+        // Only this thread writes its own number there, so nothing needs an order.
         if self.threads[stripe].load(Ordering::Relaxed) == this_thread() {
             return Err(Refused::OwnedByThisThread);
         }
@@ -114,7 +115,15 @@ impl Stripes {
             }
             std::hint::spin_loop();
         }
-        lock.take(self.seat, &Seats { file, stripes: self }, until).ok_or(Refused::Held)
+        let taken = lock.take(self.seat, &Seats { file, stripes: self }, until).ok_or(Refused::Held)?;
+        self.was_taken(stripe);
+        Ok(taken)
+    }
+
+    #[inline]
+    fn was_taken(&self, stripe: usize) {
+        kill_point!("shared.lock.taken");
+        self.threads[stripe].store(this_thread(), Ordering::Relaxed);
     }
 
     /// Gives one back that this handle holds.
@@ -156,11 +165,18 @@ impl Stripes {
 /// Looks at a lock that is held before one queues for it: about as long as a short turn takes.
 const N_LOOKS: u32 = 64;
 
-/// A number that no other living thread of this process has.
+/// A number that no other thread of this process has or will have: what a thread that is gone has forgotten to give back is not its
+/// successor's.
 #[inline]
 fn this_thread() -> usize {
-    thread_local!(static TOKEN: u8 = const { 0 });
-    TOKEN.with(|token| std::ptr::from_ref(token).addr())
+    thread_local!(static NUMBER: Cell<usize> = const { Cell::new(0) });
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    NUMBER.with(|number| {
+        if number.get() == 0 {
+            number.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        number.get()
+    })
 }
 
 /// Who owns locks of a file: holders of its seats.

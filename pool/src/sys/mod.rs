@@ -17,6 +17,7 @@
 //! | `exit` | what happens when the process ends by itself |
 //! | `host` | random numbers and the identity of machine, boot and process |
 //! | `cells` | structs of atomics in shared mappings |
+//! | `shelf` | boxes whose memory is there already |
 //! | `prefetch` | hints to the caches |
 //! | `image` | places in the program that mean the same in every process of it |
 //! | `process` | watching, signalling and waiting for processes |
@@ -52,6 +53,7 @@ pub(crate) mod oom;
 pub(crate) mod prefetch;
 pub(crate) mod primitive;
 pub(crate) mod process;
+pub(crate) mod shelf;
 pub(crate) mod shm;
 pub(crate) mod signal;
 pub(crate) mod space;

@@ -42,7 +42,8 @@ pub(crate) fn checked_len_bytes(shape: &[usize], item_bytes: usize) -> Option<us
 ///
 /// # Safety
 ///
-/// For as long as `'a`: the bytes of the array stay mapped, every element is a valid `T`, and nobody writes them.
+/// For as long as `'a`, or until the view and all that were made of it are dropped: the bytes of the array stay mapped, every element is a
+/// valid `T`, and nobody writes them.
 ///
 /// # Panics
 ///

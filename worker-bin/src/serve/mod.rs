@@ -33,40 +33,72 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         false => None,
     };
     let server = start(args)?;
-    for item in server.recovered() {
-        print(&format!("recovered {}/{item}\n", args.name))?;
-    }
-    for source in &mut sources {
-        // What is being written now is waited for if there is somebody to wait.
-        match source.publish(&server) {
-            Ok(State::Published(line)) => print(&format!("{line}\n"))?,
-            Ok(State::Unchanged) => {}
-            Ok(State::Busy) if args.watch => {}
-            Ok(State::Busy) => return Err(Failure::Busy(source.path().to_owned())),
-            Err(error) => return Err(error),
+    let mut is_busy = match publish_all(args, &server, &mut sources) {
+        Ok(is_busy) => is_busy,
+        Err(failure) => {
+            if !server.recovered().is_empty() {
+                // Its end would remove what it has taken over. As after a kill, that is for the next one.
+                std::mem::forget(server);
+            }
+            return Err(failure);
         }
-    }
-    print(&format!("serving {}\n", args.name))?;
+    };
+    say(&format!("serving {}", args.name));
     let Some(notices) = &mut notices else {
         loop {
             // A signal ends the program.
             std::thread::park();
         }
     };
-    let mut is_busy = false;
     loop {
         notices.wait(is_busy.then_some(BUSY)).map_err(unwatched)?;
         is_busy = false;
         for source in &mut sources {
             match source.publish(&server) {
-                Ok(State::Published(line)) => print(&format!("{line}\n"))?,
+                Ok(State::Published(line)) => say(&line),
                 Ok(State::Unchanged) => {}
-                Ok(State::Busy) => is_busy = true,
-                // The version before stays. If stderr is gone, there is nobody to tell.
-                Err(failure) => drop(writeln!(std::io::stderr(), "error: {failure}")),
+                Ok(State::Busy(failure)) => {
+                    is_busy = true;
+                    failure.iter().for_each(complain);
+                }
+                // The version before stays.
+                Err(failure) => complain(&failure),
             }
         }
     }
+}
+
+/// Publishes all files for the first time; whether one is to be tried again.
+fn publish_all(args: &ServeArgs, server: &DataServer, sources: &mut [Source]) -> Result<bool, Failure> {
+    for item in server.recovered() {
+        say(&format!("recovered {}/{item}", args.name));
+    }
+    let mut is_busy = false;
+    for source in sources {
+        match source.publish(server)? {
+            State::Published(line) => say(&line),
+            State::Unchanged => {}
+            // What is being written now is waited for if there is somebody to wait.
+            State::Busy(failure) if args.watch => {
+                is_busy = true;
+                failure.iter().for_each(complain);
+            }
+            State::Busy(failure) => {
+                return Err(failure.unwrap_or_else(|| Failure::Busy(source.path().to_owned())));
+            }
+        }
+    }
+    Ok(is_busy)
+}
+
+/// What is published stays so when nobody reads these lines any more.
+fn say(line: &str) {
+    let _ = print(&format!("{line}\n"));
+}
+
+/// If stderr is gone, there is nobody to tell.
+fn complain(failure: &Failure) {
+    let _ = writeln!(std::io::stderr(), "error: {failure}");
 }
 
 fn start(args: &ServeArgs) -> Result<DataServer, Failure> {

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-/// Time after which a directory that is not there is looked for again.
+/// Time after which a directory that could not be watched is looked for again.
 const MISSING: Duration = Duration::from_secs(1);
 
 /// Notices about some files.
@@ -22,7 +22,7 @@ const MISSING: Duration = Duration::from_secs(1);
 pub struct Notices {
     inotify: Inotify,
     files: Vec<PathBuf>,
-    /// Whether a directory was not there, so that it could not be watched.
+    /// Whether a directory was not there, or not this user's to read, so that it could not be watched.
     is_missing: bool,
 }
 
@@ -71,7 +71,7 @@ impl Notices {
             // Adding a watch that is there changes nothing.
             match self.inotify.add_watch(&directory, flags) {
                 Ok(_) => {}
-                Err(Errno::ENOENT | Errno::ENOTDIR) => self.is_missing = true,
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => self.is_missing = true,
                 Err(error) => return Err(error.into()),
             }
         }

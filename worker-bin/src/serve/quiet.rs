@@ -50,6 +50,10 @@ pub struct Quiet {
 impl Quiet {
     /// Opens a file; `None` if somebody has it open for writing.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
+        // To open a pipe would wait for its writer.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
         let file = File::open(path)?;
         let leased = match take_lease(&file) {
             Ok(()) => true,

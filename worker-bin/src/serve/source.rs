@@ -9,7 +9,7 @@ use ndpool::server::DataServer;
 
 use super::quiet::{Quiet, Stamp};
 use crate::args::usage;
-use crate::exchange::{how, stem};
+use crate::exchange::{how, stem, unfit_name};
 use crate::failure::Failure;
 use crate::output::shape_text;
 
@@ -20,6 +20,8 @@ pub struct Source {
     path: PathBuf,
     /// The state of the file that was published, or could not be.
     seen: Option<Stamp>,
+    /// Whether the user knows that somebody else writes the item.
+    told_busy: bool,
 }
 
 /// What has become of a file.
@@ -29,8 +31,8 @@ pub enum State {
     Published(String),
     /// It is as it was, or is not there.
     Unchanged,
-    /// Somebody is writing it.
-    Busy,
+    /// Somebody is writing it, or the item; what is to be told of that, once.
+    Busy(Option<Failure>),
 }
 
 impl Source {
@@ -44,7 +46,7 @@ impl Source {
                 let message = format!("{other} and {this} are both item `{item}`: say ITEM={this}");
                 return Err(Failure::Usage(usage("serve", ErrorKind::ArgumentConflict, message)));
             }
-            sources.push(Self { item, path: path.into(), seen: None });
+            sources.push(Self { item, path: path.into(), seen: None, told_busy: false });
         }
         Ok(sources)
     }
@@ -64,12 +66,23 @@ impl Source {
             _ => {}
         }
         let failed = |error| Failure::File(self.path.clone(), error);
-        let Some(quiet) = Quiet::open(&self.path).map_err(failed)? else { return Ok(State::Busy) };
-        let loaded = AnyValue::load_npy(quiet.path());
-        let Some(stamp) = quiet.close().map_err(failed)? else { return Ok(State::Busy) };
-        self.seen = Some(stamp);
-        let array = loaded.map_err(|error| Failure::Named(self.path.clone(), error))?;
-        let put = server.put(&self.item, &array)?;
+        let Some(quiet) = Quiet::open(&self.path).map_err(failed)? else { return Ok(State::Busy(None)) };
+        let known_as = quiet.path();
+        let loaded = AnyValue::load_npy(&known_as);
+        let Some(stamp) = quiet.close().map_err(failed)? else { return Ok(State::Busy(None)) };
+        let before = self.seen.replace(stamp);
+        let array = loaded.map_err(|error| Failure::Named { path: self.path.clone(), known_as, error })?;
+        let put = match server.put(&self.item, &array) {
+            Ok(put) => put,
+            Err(error) if error.kind() == ndpool::ErrorKind::Busy => {
+                // The file will not change once more for that.
+                self.seen = before;
+                let is_told = std::mem::replace(&mut self.told_busy, true);
+                return Ok(State::Busy((!is_told).then(|| error.into())));
+            }
+            Err(error) => return Err(unfit_name(error, &self.path, &self.item, "ITEM=FILE.npy")),
+        };
+        self.told_busy = false;
         let name = format!("{}/{}", server.name(), self.item);
         let what = format!("{} {}", shape_text(array.shape()), array.dtype());
         Ok(State::Published(format!("{} {name}: version {}, {what}", how(put.how), put.version)))

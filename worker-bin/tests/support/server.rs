@@ -90,6 +90,20 @@ impl Running {
         self.child.wait().expect("it is our child")
     }
 
+    /// The next line that it says on stderr, which then must not be read otherwise.
+    pub fn error_line(&mut self) -> String {
+        let mut line = Vec::new();
+        let stderr = self.child.stderr.as_mut().expect("it is piped");
+        loop {
+            let mut byte = [0];
+            let n = stderr.read(&mut byte).expect("it says something");
+            if n == 0 || byte == *b"\n" {
+                return String::from_utf8(line).expect("it says text");
+            }
+            line.extend(byte);
+        }
+    }
+
     /// What it said on stderr, once it has ended.
     pub fn stderr(&mut self) -> String {
         let mut text = String::new();

@@ -346,11 +346,10 @@ impl Serving {
             }
             At::Serve(catalog) => ("is to end", At::LockToEnd(catalog)),
             At::LockToEnd(catalog) => {
-                if s.lock(catalog, a) {
-                    ("takes the lock to end", At::Hold(Purpose::End(catalog, true)))
-                } else {
+                if !s.lock(catalog, a) {
                     return None;
                 }
+                ("takes the lock to end", At::Hold(Purpose::End(catalog, true)))
             }
             At::RemoveCatalogFirst(catalog) => {
                 s.remove_catalog(catalog);
@@ -449,11 +448,10 @@ impl Serving {
                 _ => ("finds nothing to reap", At::Over),
             },
             At::LockToReap(catalog) => {
-                if s.lock(catalog, a) {
-                    ("takes the lock", At::LookToReap(catalog))
-                } else {
+                if !s.lock(catalog, a) {
                     return None;
                 }
+                ("takes the lock", At::LookToReap(catalog))
             }
             At::LookToReap(catalog) => {
                 if s.counts(catalog) && s.server(catalog).is_none() {

@@ -186,7 +186,8 @@ impl DataClient {
     ///
     /// # Errors
     ///
-    /// The source is [`ServerError::NoItem`] if nothing has the name; else as for [`put`](Self::put).
+    /// The source is [`ServerError::NoItem`] if nothing has the name; [`ErrorKind::Busy`] if the server has ended as this was about to
+    /// remove the item, and what has the name now is the next one's; else as for [`put`](Self::put).
     pub fn remove(&self, item: &str) -> Result<()> {
         let name = Name::item(self.name(), item)?.to_string();
         self.with_server(|catalog| {

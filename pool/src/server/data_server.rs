@@ -88,7 +88,8 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// The source is [`ServerError::Taken`] if a living server has the name. [`ErrorKind::InvalidArgument`] if it cannot be one, or if
+    /// The source is [`ServerError::Taken`] if a living server has the name, and [`ServerError::Busy`] if a process was stopped that gives or
+    /// takes one of its names. [`ErrorKind::InvalidArgument`] if it cannot be one, or if
     /// signals cannot be handled; [`ErrorKind::Io`] and [`ErrorKind::OutOfSpace`] if the system refuses.
     pub fn start(self) -> Result<DataServer> {
         let Self { name, options, terms, handles_signals } = self;

@@ -264,8 +264,8 @@ impl DataClient {
         self.options().clone().keep(true).group_read(group_read).terms(terms)
     }
 
-    /// Takes the writer's role of what has a name and is to lose it, until dropped: whoever writes it first must not be forgotten. `None` if the
-    /// name has changed hands meanwhile.
+    /// Takes the writer's role of what has a name and is to lose it, until dropped: whoever writes it first must not be forgotten. `None` if
+    /// the name has changed hands meanwhile.
     fn hold_to_swap(&self, item: &str, name: &str) -> Result<Option<Arc<Published>>> {
         let old = match Published::attach(self.options(), &name.parse()?, Kind::ALL) {
             Ok(old) => old,

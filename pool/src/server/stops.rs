@@ -58,9 +58,10 @@ fn is_locked(directory: &Path) -> bool {
     catalog.published().is_taken(Role::Catalog)
 }
 
+/// What something that happens at a kill point leaves.
 type Slot<T> = Rc<RefCell<Option<T>>>;
 
-/// Something that happens at a kill point and leaves a result.
+/// The same twice: for what happens, and for the test.
 fn slot<T>() -> (Slot<T>, Slot<T>) {
     let slot = Rc::new(RefCell::new(None));
     (Rc::clone(&slot), slot)

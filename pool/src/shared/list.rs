@@ -246,7 +246,7 @@ fn files_in(directory: &Path) -> Result<Vec<PathBuf>> {
 fn look(path: &Path, name: &Name) -> Result<Option<SharedInfo>> {
     match try_look(path, name) {
         Ok(info) => Ok(Some(info)),
-        Err(error) if is_none_of_ours(&error) => Ok(None),
+        Err(error) if is_none_of_ours(&error) || is_a_stranger_s_doing(path, &error) => Ok(None),
         Err(error) => Err(Error::of_file("look at", path, error)),
     }
 }
@@ -258,8 +258,19 @@ pub(crate) fn is_none_of_ours(error: &io::Error) -> bool {
         // A link, a socket, a device without a driver.
         errno.is_some_and(|errno| [libc::ELOOP, libc::ENXIO, libc::ENODEV].contains(&errno))
     };
-    use io::ErrorKind::{InvalidData, IsADirectory, NotFound, PermissionDenied};
-    matches!(error.kind(), NotFound | PermissionDenied | InvalidData | IsADirectory) || is_no_file()
+    use io::ErrorKind::{InvalidData, IsADirectory, NotFound, PermissionDenied, StaleNetworkFileHandle};
+    let kind = error.kind();
+    matches!(kind, NotFound | StaleNetworkFileHandle | PermissionDenied | InvalidData | IsADirectory)
+        || is_no_file()
+}
+
+/// Whether an error can be another user's work, who has put the file there: he may have it refuse to be opened. That this program has no
+/// descriptors or memory left is not.
+fn is_a_stranger_s_doing(path: &Path, error: &io::Error) -> bool {
+    let is_short =
+        error.raw_os_error().is_some_and(|errno| [libc::EMFILE, libc::ENFILE, libc::ENOMEM].contains(&errno));
+    let is_own = |metadata: fs::Metadata| metadata.uid() == host::effective_uid();
+    !is_short && !path.symlink_metadata().is_ok_and(is_own)
 }
 
 fn try_look(path: &Path, name: &Name) -> io::Result<SharedInfo> {

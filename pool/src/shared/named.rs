@@ -140,7 +140,7 @@ pub(crate) enum Fate {
     Removed,
     /// There was none.
     Absent,
-    /// It is used, or to be kept.
+    /// It is used, or to be kept, or may not be removed.
     Stays,
 }
 

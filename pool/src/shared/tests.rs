@@ -16,8 +16,8 @@ use super::role::Role;
 use super::*;
 use crate::error::{ErrorKind, Result};
 use crate::segment::{DType, PAGE_BYTES, write_header};
-use crate::sys::fork;
 use crate::sys::primitive::Ordering;
+use crate::sys::{fork, host};
 use crate::testing::{actor, ready, role, run, scratch_directory, wait_until_ready};
 
 thread_local! {
@@ -68,6 +68,7 @@ fn what_cannot_be_looked_at_is_not_taken_for_what_is_not_there() {
         (libc::ENFILE, true),
         (libc::ENOMEM, true),
         (libc::EIO, true),
+        (libc::EAGAIN, true),
         (libc::ENOENT, false),
         (libc::EACCES, false),
         (libc::ELOOP, false),
@@ -88,6 +89,15 @@ fn what_cannot_be_looked_at_is_not_taken_for_what_is_not_there() {
         assert_eq!(told, [wanted, Ok(0), wanted], "{errno}");
     }
     assert_eq!(list_in(&directory).unwrap().len(), 1);
+    // Another user can have his file refuse to be opened, but not use up this program's descriptors.
+    if host::effective_uid() == 0 {
+        std::os::unix::fs::chown(directory.join("ndpool.a"), Some(54_321), None).unwrap();
+        for (errno, is_told) in [(libc::EAGAIN, false), (libc::EIO, false), (libc::EMFILE, true)] {
+            LOOKS_FAIL.set(Some(errno));
+            assert_eq!(list_in(&directory).is_err(), is_told, "{errno}");
+        }
+        LOOKS_FAIL.set(None);
+    }
     // What is no structure is none.
     fs::write(directory.join("ndpool.b"), "b").unwrap();
     fs::create_dir(directory.join("ndpool.c")).unwrap();

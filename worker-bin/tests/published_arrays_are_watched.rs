@@ -6,8 +6,9 @@
 
 mod support;
 
+use std::io::Read;
 #[cfg(feature = "prometheus")]
-use std::io::{Read, Write};
+use std::io::Write;
 #[cfg(feature = "prometheus")]
 use std::net::TcpStream;
 
@@ -117,6 +118,97 @@ fn a_table_is_printed_for_people() {
     assert_eq!(stdout(&output).lines().filter(|line| line.contains(&name)).count(), 1);
     assert!(!stdout(&output).contains('\x1b'), "stdout is no terminal");
     server.end();
+}
+
+/// What a terminal of endless size shows after this output of `watch`.
+fn screen(output: &str) -> Vec<String> {
+    let (mut lines, mut row, mut column) = (vec![Vec::new()], 0, 0);
+    let mut rest = output;
+    while let Some(c) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("\x1b[2J") {
+            (lines, rest) = (vec![Vec::new(); row + 1], after);
+        } else if let Some(after) = rest.strip_prefix("\x1b[H") {
+            (row, column, rest) = (0, 0, after);
+        } else if let Some(after) = rest.strip_prefix("\x1b[J") {
+            lines.truncate(row + 1);
+            lines[row].truncate(column);
+            rest = after;
+        } else {
+            rest = &rest[c.len_utf8()..];
+            match c {
+                '\r' => column = 0,
+                '\n' => row += 1,
+                _ => {
+                    let line: &mut Vec<char> = &mut lines[row];
+                    line.resize(line.len().max(column + 1), ' ');
+                    line[column] = c;
+                    column += 1;
+                }
+            }
+            lines.resize(lines.len().max(row + 1), Vec::new());
+        }
+    }
+    lines.iter().map(|line| line.iter().collect()).collect()
+}
+
+#[test]
+fn a_table_on_a_terminal_is_drawn_over_the_one_before() {
+    let (files, name) = (Files::new(), new_name());
+    let x = files.npy("x.npy", &array![1.0, 2.0, 6.0]);
+    let mut server = Running::serve(&name, &[&x, &format!("a_longer_name={x}")]);
+    let terminal = nix::pty::openpty(None, None).expect("a terminal");
+    let mut watch =
+        ndpool().args(["watch", &name, EVERY[0], EVERY[1]]).stdout(terminal.slave).spawn().unwrap();
+    let mut shown = std::fs::File::from(terminal.master);
+    let mut output = String::new();
+    // Reads on until the newest whole look fits.
+    let mut look = |fits: &dyn Fn(&str) -> bool| loop {
+        let mut bytes = [0; 4096];
+        let n = shown.read(&mut bytes).expect("it goes on");
+        output += std::str::from_utf8(&bytes[..n]).expect("names and numbers are ASCII");
+        let looks: Vec<&str> = output.split("\x1b[H").collect();
+        if looks.len() > 2 && fits(looks[looks.len() - 2]) {
+            let end = output.rfind("\x1b[H").expect("there are looks");
+            return screen(&output[..end]);
+        }
+    };
+    let both = look(&|look| look.contains("a_longer_name"));
+    assert_eq!(both.len(), 4, "{both:?}");
+    DataClient::connect(&name).unwrap().remove("a_longer_name").unwrap();
+    let one = look(&|look| !look.contains("a_longer_name"));
+    assert_eq!(one.len(), 3, "{one:?}");
+    assert!(
+        one[0].starts_with("NAME ") && one[1].starts_with(&format!("{name}/x ")) && one[2].is_empty(),
+        "{one:?}"
+    );
+    assert!(!one[1].contains("a_longer_name"), "{one:?}");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(watch.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert_eq!(watch.wait().unwrap().code(), Some(0));
+    server.end();
+}
+
+#[test]
+fn a_look_without_arrays_says_why() {
+    let (files, name) = (Files::new(), new_name());
+    let x = files.npy("x.npy", &array![1.0]);
+    let mut server = Running::serve(&name, &[&x, &format!("up={x}")]);
+    let mut watch = Running::start(&["watch", &format!("{name}/x"), EVERY[0], EVERY[1]]);
+    let client = DataClient::connect(&name).unwrap();
+    assert!(watch.line().starts_with("NAME "));
+    client.remove("x").unwrap();
+    watch.lines_to(&format!("{name}/x: not published"));
+    // A bool that is none, there from the moment that the name is.
+    client.put("up", &array![true]).unwrap();
+    let path = |item: &str| format!("/dev/shm/ndpool.{name}.{item}");
+    let mut bytes = std::fs::read(path("up")).unwrap();
+    bytes[4096] = 7;
+    std::fs::write(path("x.new"), bytes).unwrap();
+    std::fs::set_permissions(path("x.new"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::rename(path("x.new"), path("x")).unwrap();
+    watch.lines_to(&format!("{name}/x: cannot be read"));
+    server.end();
+    watch.lines_to(&format!("{name}/x: no server"));
+    watch.end();
 }
 
 #[test]

@@ -13,10 +13,10 @@ use super::naps::Naps;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{DType, PAGE_BYTES, write_header};
 use crate::shared::{
-    Fate, Gate, Kind, Name, Options, Plan, Published, Role, SharedInfo, items_of, nanos_now, remove_if,
-    wait_for_name,
+    Fate, Gate, Kind, Name, Options, Plan, Published, Role, SharedInfo, items_of, remove_if, wait_for_name,
 };
 use crate::signals::wait_if_program_ends;
+use crate::sys::clock::realtime_nanos;
 use crate::sys::kill_point;
 use crate::sys::primitive::{AtomicU64, Ordering};
 
@@ -434,7 +434,7 @@ fn begin(published: &Published, terms: Terms) -> Result<()> {
     write(published, terms);
     let own = &published.page().own;
     own[Word::Servers as usize].store(1, Ordering::SeqCst);
-    own[Word::Changes as usize].store(nanos_now(), Ordering::SeqCst);
+    own[Word::Changes as usize].store(realtime_nanos(), Ordering::SeqCst);
     Ok(())
 }
 
@@ -445,7 +445,7 @@ fn write(published: &Published, terms: Terms) {
     set(Word::AfterKill, u64::from(terms.after_kill == AfterKill::Remove));
     set(Word::GroupRead, u64::from(terms.group_read));
     set(Word::Pid, u64::from(std::process::id()));
-    set(Word::Started, nanos_now());
+    set(Word::Started, realtime_nanos());
 }
 
 fn exists(options: &Options, server: &str) -> bool {

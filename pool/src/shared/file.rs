@@ -14,7 +14,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::name::{Name, waiting_file_name};
 use super::named::{Fate, Named, Waiting, check_owner, leads_to, open, remove_if_dead, wait_a_moment};
@@ -24,6 +24,7 @@ use super::role::{LAST_SEAT, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{PAGE_BYTES, Room, SHARED_MEMORY, map_refused};
 use crate::sys::cells::Placed;
+use crate::sys::clock::realtime_nanos;
 use crate::sys::lock::LockedFile;
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicU64, Ordering};
@@ -206,7 +207,7 @@ impl Published {
         set(&page.nonce, nonce);
         set(&page.kind, plan.kind.code());
         page.set_flags(options.keep, options.group_read, options.terms.is_some());
-        set(&page.created, nanos_now());
+        set(&page.created, realtime_nanos());
         set(&page.creator, u64::from(std::process::id()));
         set(&page.n_buffers, plan.n_buffers as u64);
         set(&page.n_columns, plan.n_columns as u64);
@@ -483,11 +484,6 @@ fn make_file(directory: &Path, temporary: &str) -> io::Result<(File, Unpublished
         return made;
     }
     shm::create(directory, temporary)
-}
-
-pub(crate) fn nanos_now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn room<'a>(name: &'a dyn std::fmt::Display, need: usize, directory: &'a Path) -> Room<'a> {

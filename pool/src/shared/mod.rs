@@ -136,7 +136,7 @@ pub use mutex::Mutex;
 pub use options::Options;
 pub use page::Kind;
 
-pub(crate) use file::{Plan, Published, nanos_now};
+pub(crate) use file::{Plan, Published};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frame::FrameHeader;
 pub(crate) use list::{is_none_of_ours, items_of, reap_waiting, remove_if, wait_for_name};

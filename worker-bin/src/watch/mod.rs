@@ -65,7 +65,7 @@ pub fn run(args: &WatchArgs) -> Result<(), Failure> {
         if args.json {
             lines.iter().try_for_each(|line: &Line| print_json(line))?;
         } else {
-            let text = table(&pass, &lines);
+            let text = table(&pass, args.target.item.as_deref(), &lines);
             print(&if is_live { format!("{REDRAW}{text}") } else { format!("{text}\n") })?;
         }
         for (item, error) in &pass.failed {

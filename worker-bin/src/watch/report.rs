@@ -70,11 +70,17 @@ fn number<S: Serializer>(number: &Option<Number>, serializer: S) -> Result<S::Ok
     number.map(Scalar).serialize(serializer)
 }
 
-/// A table for people.
-pub fn table(pass: &Pass, lines: &[Line]) -> String {
+/// A table for people, of all items or of one.
+pub fn table(pass: &Pass, only: Option<&str>, lines: &[Line]) -> String {
     if lines.is_empty() {
-        let why = if pass.is_alive { "nothing is published" } else { "no server" };
-        return format!("{}: {why}\n", pass.server);
+        let item = only.map(|item| format!("/{item}")).unwrap_or_default();
+        let why = match (pass.is_alive, pass.failed.is_empty(), only) {
+            (_, false, _) => "cannot be read",
+            (false, true, _) => "no server",
+            (true, true, None) => "nothing is published",
+            (true, true, Some(_)) => "not published",
+        };
+        return format!("{}{item}: {why}\n", pass.server);
     }
     let mut table = Table::new();
     table.row(["NAME", "MEAN", "STD", "MIN", "MAX", "VERSION", "RATE", "AGE", "ARRAY"].map(String::from));

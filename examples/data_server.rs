@@ -54,7 +54,7 @@ fn read() -> ndpool::Result<()> {
 
     let (mut n_seen, mut n_missed, mut last) = (0, 0, 0);
     // Sleeps until there is a newer exposure, and ends when the server takes the item away.
-    while let Change::Newer(_) = picture.wait(last, None)? {
+    while let Change::Newer(_) = picture.wait(last, None) {
         let same = picture.read_with(|seen| seen.to_owned())?;
         last = picture.number();
         assert_eq!(same, exposure(&photograph, last), "picture {last} is not what the camera saw");

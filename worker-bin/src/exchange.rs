@@ -92,7 +92,7 @@ fn read(
         ),
         (kind, _) => {
             let hint = "arrays, double buffers and frames can be saved";
-            unfit(format!("{name} is a {}", kind.name()), hint.into())
+            unfit(format!("{name} is of another kind: {}", kind.name()), hint.into())
         }
     }
 }

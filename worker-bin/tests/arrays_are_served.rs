@@ -130,16 +130,15 @@ fn a_server_goes_on_when_nobody_reads_what_it_prints() {
     drop(reader);
     let server = ndpool().args(["serve", "--name", &name, "--watch", &x]).stdout(writer).spawn();
     let mut server = Ended(server.unwrap());
-    let wait = Some(std::time::Duration::from_secs(60));
-    let client =
-        DataClient::connect_when_there(&ndpool::shared::Options::new(), &name, wait.unwrap()).unwrap();
+    let wait = std::time::Duration::from_secs(60);
+    let client = DataClient::connect_when_there(&ndpool::shared::Options::new(), &name, wait).unwrap();
     // A change of what there is: the item is created, and swapped for one of another shape.
     while client.items().unwrap().is_empty() {
         client.wait_changes(client.changes().unwrap(), Some(std::time::Duration::from_millis(50))).unwrap();
     }
     let item = client.any_array("x").unwrap();
     files.npy("x.npy", &array![1.0]);
-    assert_eq!(item.wait(1, wait).unwrap(), ndpool::server::Change::Replaced);
+    assert_eq!(item.wait(1, Some(wait)), ndpool::server::Change::Replaced);
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.0.id().cast_signed()), Signal::SIGTERM).unwrap();
     assert_eq!(server.0.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
 }

@@ -6,16 +6,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::{ServerError, is_not_found};
+use super::naps::Naps;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{DType, PAGE_BYTES, write_header};
 use crate::shared::{
-    Gate, Kind, Name, Options, Plan, Published, Role, SharedInfo, items_of, nanos_now, remove_with,
+    Fate, Gate, Kind, Name, Options, Plan, Published, Role, SharedInfo, items_of, remove_if, wait_for_name,
 };
 use crate::signals::wait_if_program_ends;
+use crate::sys::clock::realtime_nanos;
 use crate::sys::kill_point;
 use crate::sys::primitive::{AtomicU64, Ordering};
 
@@ -84,7 +85,7 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    /// Makes the catalog of a new server, which has it before others see it; `None` if there is one.
+    /// Makes the catalog of a new server, which serves and holds the lock before others see it; `None` if there is one.
     pub(super) fn create(options: &Options, server: &str, terms: Terms) -> Result<Option<Self>> {
         let options = options.clone().keep(true).group_read(terms.group_read);
         let made =
@@ -96,13 +97,15 @@ impl Catalog {
         }
     }
 
-    /// Makes a catalog in the place of one that this process holds and serves: the mode of a file is given once.
+    /// Makes a catalog in the place of this one, which this process holds and serves: the mode of a file is given once.
     pub(super) fn create_over(&self, terms: Terms) -> Result<Self> {
         let options = self.options.clone().keep(true).group_read(terms.group_read);
-        let published = Published::create_over(&options, self.published.name(), &plan(), |published| {
-            begin(published, terms)
-        })?;
-        Ok(Self::of(published, &self.server, options))
+        let name = self.published.name();
+        let begin = |published: &Published| begin(published, terms);
+        let published = Published::create_over(&options, name, &plan(), begin, Some(&self.published))?;
+        let made = Self::of(published, &self.server, options);
+        made.published.give_back(Role::Catalog);
+        Ok(made)
     }
 
     /// Finds the catalog of a server, living or killed; `None` if there is none.
@@ -152,8 +155,9 @@ impl Catalog {
         self.published.is_taken(Role::Server)
     }
 
+    /// Whether it is the one that counts. One that was removed by hand does until another has the name.
     pub(super) fn is_current(&self) -> bool {
-        self.published.is_current()
+        self.published.is_current() && !self.published.is_supplanted()
     }
 
     pub(super) fn terms(&self) -> Terms {
@@ -180,9 +184,44 @@ impl Catalog {
         self.load(Word::Changes)
     }
 
-    /// Everything of two parts under the server's name, what it does not keep among it.
+    /// Everything of two parts under the server's name that belongs to its user, what it does not keep among it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if not all can be looked at: what is not seen would not count.
     pub(super) fn items(&self) -> Result<Vec<SharedInfo>> {
-        items_of(&self.directory, &self.server)
+        let mut items = items_of(&self.directory, &self.server)?;
+        // Anybody may put files into the directory, under any name.
+        items.retain(|info| info.owner == self.options.wanted_owner());
+        Ok(items)
+    }
+
+    /// Those that the server keeps.
+    fn served_items(&self) -> Result<Vec<SharedInfo>> {
+        Ok(self.items()?.into_iter().filter(|info| info.served).collect())
+    }
+
+    /// Takes the names of all served items away, each if it may be done, which is asked while nobody else takes that name from it.
+    fn remove_items(&self, may: &dyn Fn() -> bool) -> Result<()> {
+        let mut failure = None;
+        for info in self.served_items()? {
+            kill_point!("server.item.remove");
+            match remove_if(&info.path, may) {
+                Ok(Fate::Stays) => return Err(self.no_server()),
+                // Or by hand, meanwhile.
+                Ok(Fate::Removed | Fate::Absent) => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
+            kill_point!("server.item.removed");
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Takes the name away, and then those of the items, without the lock: whoever has that finds it out, and takes back what he
+    /// publishes.
+    pub(super) fn remove_without_lock(&self) -> Result<()> {
+        self.published.remove_name()?;
+        self.remove_items(&|| !self.published.is_supplanted())
     }
 
     /// What is used and allowed.
@@ -192,8 +231,8 @@ impl Catalog {
 
     fn usage_without(&self, item: Option<&str>) -> Result<Usage> {
         let Terms { max_bytes, max_items, .. } = self.terms();
-        let counts = |info: &SharedInfo| info.served && item != Some(info.name.as_str());
-        let items: Vec<SharedInfo> = self.items()?.into_iter().filter(counts).collect();
+        let counts = |info: &SharedInfo| item != Some(info.name.as_str());
+        let items: Vec<SharedInfo> = self.served_items()?.into_iter().filter(counts).collect();
         let used_bytes = items.iter().map(|info| info.len_bytes).sum();
         Ok(Usage { used_bytes, max_bytes, n_items: items.len() as u64, max_items })
     }
@@ -212,19 +251,17 @@ impl Catalog {
     ///
     /// [`ServerError::NoServer`] if the catalog was removed, [`ServerError::Busy`] if another process does not give the lock back.
     pub(super) fn lock(&self) -> Result<Locked<'_>> {
-        const SHORTEST: Duration = Duration::from_micros(100);
-        const LONGEST: Duration = Duration::from_millis(5);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = Instant::now();
-        let mut pause = SHORTEST;
+        let mut naps = Naps::new(PATIENCE);
         while !self.published.try_take(Role::Catalog)? {
-            if start.elapsed() > PATIENCE {
+            if !self.is_current() {
+                return Err(self.no_server());
+            }
+            if !naps.nap() {
                 let name = self.server.clone();
                 let doing = "publishes or removes something of server";
                 return Err(ServerError::Busy { name, doing, seconds: PATIENCE.as_secs() }.into());
             }
-            thread::sleep(pause);
-            pause = LONGEST.min(pause * 2);
         }
         let locked = Locked { catalog: self, _thread: thread };
         kill_point!("server.catalog.locked");
@@ -265,6 +302,10 @@ pub(super) struct Locked<'c> {
 }
 
 impl Locked<'_> {
+    pub(super) fn catalog(&self) -> &Catalog {
+        self.catalog
+    }
+
     /// Makes the server that has this catalog like this.
     pub(super) fn set_terms(&self, terms: Terms) {
         write(&self.catalog.published, terms);
@@ -272,20 +313,26 @@ impl Locked<'_> {
         servers.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Takes all names away that the server keeps; those who use the items go on, and are told. Gives the names.
-    pub(super) fn remove_items(&self) -> Result<Vec<SharedInfo>> {
-        let mut removed = Vec::new();
-        for info in self.catalog.items()?.into_iter().filter(|info| info.served) {
-            kill_point!("server.item.remove");
-            match remove_with(&self.catalog.options, &info.name) {
-                Ok(()) => removed.push(info),
-                // By hand, meanwhile.
-                Err(_) if !info.path.exists() => {}
-                Err(error) => return Err(error),
+    /// Takes all names away that the server keeps; those who use the items go on, and are told.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::NoServer`] if another catalog has the name by now, and with it the items; the first error of an item, once all
+    /// were tried.
+    pub(super) fn remove_items(&self) -> Result<()> {
+        self.catalog.remove_items(&|| self.catalog.is_current())
+    }
+
+    /// Takes over what is there: whoever was about to take a name from an item, for a catalog that had the name before, has done so or
+    /// finds this one. Gives the items.
+    pub(super) fn take_items(&self) -> Result<Vec<SharedInfo>> {
+        let mut taken = Vec::new();
+        for info in self.catalog.served_items()? {
+            if wait_for_name(&info.path)? {
+                taken.push(info);
             }
-            kill_point!("server.item.removed");
         }
-        Ok(removed)
+        Ok(taken)
     }
 
     /// Takes the catalog's own name away, the last step of a server's end.
@@ -342,16 +389,23 @@ impl Gate for Admission {
     fn pass(&self, len_bytes: u64, publish: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         let locked = self.catalog.lock()?;
         self.check(len_bytes)?;
-        publish()?;
-        kill_point!("server.item.published");
-        self.catalog.note_change();
+        kill_point!("server.item.admitted");
+        let published = publish();
+        if published.is_ok() {
+            kill_point!("server.item.published");
+            self.catalog.note_change();
+        }
         drop(locked);
         if self.catalog.is_current() {
-            return Ok(());
+            return published;
         }
         // The server ended without the lock, since it could not be had for so long: what came after must not stay. Whoever made the file
         // takes its name away when he is told.
         Err(self.catalog.no_server())
+    }
+
+    fn is_open(&self) -> bool {
+        self.catalog.is_current()
     }
 }
 
@@ -368,13 +422,14 @@ fn plan() -> Plan {
 
 /// Makes a file the catalog of a server that has begun, before others see it.
 fn begin(published: &Published, terms: Terms) -> Result<()> {
-    if !published.try_take(Role::Server)? {
+    // Nobody publishes before the server has looked at what is there.
+    if !published.try_take(Role::Server)? || !published.try_take(Role::Catalog)? {
         return Err(Error::new(ErrorKind::Segment, "a new file is locked by another process"));
     }
     write(published, terms);
     let own = &published.page().own;
     own[Word::Servers as usize].store(1, Ordering::SeqCst);
-    own[Word::Changes as usize].store(nanos_now(), Ordering::SeqCst);
+    own[Word::Changes as usize].store(realtime_nanos(), Ordering::SeqCst);
     Ok(())
 }
 
@@ -385,7 +440,7 @@ fn write(published: &Published, terms: Terms) {
     set(Word::AfterKill, u64::from(terms.after_kill == AfterKill::Remove));
     set(Word::GroupRead, u64::from(terms.group_read));
     set(Word::Pid, u64::from(std::process::id()));
-    set(Word::Started, nanos_now());
+    set(Word::Started, realtime_nanos());
 }
 
 fn exists(options: &Options, server: &str) -> bool {

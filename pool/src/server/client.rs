@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::catalog::{Catalog, Usage};
+use super::catalog::{Catalog, Locked, Usage};
 use super::data_server::{check_name, item_name};
-use super::error::{ServerError, is_not_found};
+use super::error::{ServerError, is_no_server, is_not_found, is_of_another};
 use super::item::{Item, Structure};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::segment::DType;
-use crate::shared::{Kind, Name, Options, Published, Schema, SharedFrame, SharedInfo, remove_with};
+use crate::shared::{Fate, Kind, Name, Options, Published, Schema, SharedFrame, SharedInfo, remove_if};
 use crate::signals::wait_if_program_ends;
-use crate::sys::host;
 use crate::sys::primitive::Ordering;
+use crate::sys::{host, kill_point};
 
 /// An item of a server as seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl DataClient {
     /// # Errors
     ///
     /// The source is [`ServerError::NoServer`] if it has ended; [`ErrorKind::Io`](crate::ErrorKind::Io) if the directory cannot be
-    /// read.
+    /// read, or not all items can be looked at, for want of descriptors for instance.
     pub fn usage(&self) -> Result<Usage> {
         self.catalog()?.usage()
     }
@@ -139,9 +139,16 @@ impl DataClient {
     ///
     /// As for [`usage`](Self::usage).
     pub fn items(&self) -> Result<Vec<ItemInfo>> {
-        let infos = self.catalog()?.items()?;
-        // What was removed since the directory was read is left out.
-        Ok(infos.into_iter().filter_map(|info| self.describe(info).ok()).collect())
+        let mut items = Vec::new();
+        for info in self.catalog()?.items()? {
+            match self.describe(info) {
+                Ok(item) => items.push(item),
+                // Removed since the directory was read, or damaged.
+                Err(error) if is_of_another(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(items)
     }
 
     /// What there is under a name.
@@ -179,17 +186,34 @@ impl DataClient {
     ///
     /// # Errors
     ///
-    /// The source is [`ServerError::NoItem`] if nothing has the name; else as for [`put`](Self::put).
+    /// The source is [`ServerError::NoItem`] if nothing has the name; [`ErrorKind::Busy`] if the server has ended as this was about to
+    /// remove the item, and what has the name now is the next one's; else as for [`put`](Self::put).
     pub fn remove(&self, item: &str) -> Result<()> {
         let name = Name::item(self.name(), item)?.to_string();
-        let catalog = self.writable()?;
-        let locked = catalog.lock()?;
+        self.with_server(|catalog| {
+            kill_point!("server.remove.begin");
+            let locked = catalog.lock()?;
+            Ok(self.remove_locked(&locked, item, &name))
+        })?
+    }
+
+    fn remove_locked(&self, locked: &Locked<'_>, item: &str, name: &str) -> Result<()> {
+        let catalog = locked.catalog();
         if !self.has(item) {
             return Err(self.explain(item, None));
         }
-        remove_with(&self.inner.options, &name).map_err(|error| self.explain(item, Some(error)))?;
-        catalog.note_change();
-        drop(locked);
+        kill_point!("server.remove.found");
+        let path = self.inner.options.path_of(name)?;
+        match remove_if(&path, &|| catalog.is_current()) {
+            Ok(Fate::Removed) => catalog.note_change(),
+            Ok(Fate::Absent) => return Err(self.explain(item, None)),
+            // What has the name is not what was to be removed.
+            Ok(Fate::Stays) => {
+                let message = format!("server `{}` has ended meanwhile, and what it had", self.name());
+                return Err(Error::new(ErrorKind::Busy, message).with_hint("look what there is now"));
+            }
+            Err(error) => return Err(self.explain(item, Some(error))),
+        }
         Ok(())
     }
 
@@ -266,7 +290,7 @@ impl DataClient {
                 return Err(error);
             }
         };
-        if found.published().nonce() == known.published().nonce() {
+        if known.is_current() {
             return Ok(known);
         }
         let found = Arc::new(found);
@@ -281,6 +305,26 @@ impl DataClient {
             return Err(Rights::of(&self.inner.options, self.name())?.refuse(self.name(), "write"));
         }
         Ok(catalog)
+    }
+
+    /// Does what needs a server. If the catalog has lost its name meanwhile, and another server has that, once more with the other's.
+    ///
+    /// # Errors
+    ///
+    /// What the attempt gives, or that this client may not write.
+    pub(super) fn with_server<R>(&self, mut attempt: impl FnMut(&Arc<Catalog>) -> Result<R>) -> Result<R> {
+        loop {
+            let catalog = self.writable()?;
+            match attempt(&catalog) {
+                Err(error) if is_no_server(&error) && self.is_another_s(&catalog) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Whether the name is another living server's than that of this catalog.
+    fn is_another_s(&self, catalog: &Catalog) -> bool {
+        !catalog.is_current() && self.catalog().is_ok_and(|now| now.is_served())
     }
 
     /// Why an item cannot be had.

@@ -5,11 +5,11 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use super::catalog::{AfterKill, Catalog, PATIENCE, Terms};
 use super::client::DataClient;
 use super::error::ServerError;
+use super::naps::Naps;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shared::{Name, Options, reap_waiting};
 use crate::signals::{EndsWithProgram, end_at_signal};
@@ -88,20 +88,16 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// The source is [`ServerError::Taken`] if a living server has the name. [`ErrorKind::InvalidArgument`] if it cannot be one, or if
+    /// The source is [`ServerError::Taken`] if a living server has the name, and [`ServerError::Busy`] if a process was stopped that gives or
+    /// takes one of its names. [`ErrorKind::InvalidArgument`] if it cannot be one, or if
     /// signals cannot be handled; [`ErrorKind::Io`] and [`ErrorKind::OutOfSpace`] if the system refuses.
     pub fn start(self) -> Result<DataServer> {
         let Self { name, options, terms, handles_signals } = self;
         check_name(&name)?;
-        let start = Instant::now();
-        let (catalog, recovered) = loop {
-            if let Some(begun) = begin(&options, &name, terms)? {
-                break begun;
-            }
-            if start.elapsed() > PATIENCE {
-                let doing = "gives and takes the name of server";
-                return Err(ServerError::Busy { name, doing, seconds: PATIENCE.as_secs() }.into());
-            }
+        let begun = Naps::new(PATIENCE).until(|| begin(&options, &name, terms))?;
+        let Some(Begun { catalog, recovered, is_new }) = begun else {
+            let doing = "gives and takes the name of server";
+            return Err(ServerError::Busy { name, doing, seconds: PATIENCE.as_secs() }.into());
         };
         kill_point!("server.begun");
         // Files that were on their way when their makers were killed.
@@ -111,11 +107,22 @@ impl ServerBuilder {
             has_ended: AtomicBool::new(false),
             owner: fork::owner_pid(),
         });
-        let server = DataServer { core, client: DataClient::connect_with(&options, &name)?, recovered };
-        if handles_signals {
-            end_at_signal(&server.core)?;
+        let connected = DataClient::connect_with(&options, &name).and_then(|client| {
+            if handles_signals {
+                end_at_signal(&core)?;
+            }
+            Ok(client)
+        });
+        match connected {
+            Ok(client) => Ok(DataServer { core, client, recovered }),
+            Err(error) => {
+                // What was there before is the next one's.
+                if !is_new || !recovered.is_empty() {
+                    core.abandon();
+                }
+                Err(error)
+            }
         }
-        Ok(server)
     }
 }
 
@@ -129,49 +136,81 @@ pub(super) fn check_name(name: &str) -> Result<()> {
     Err(Error::new(ErrorKind::InvalidArgument, message).with_hint("`server/item` is the name of an item"))
 }
 
-/// Takes the name as it is now; `None` if that has changed meanwhile. Gives what the server before has left.
-fn begin(options: &Options, name: &str, terms: Terms) -> Result<Option<(Catalog, Vec<String>)>> {
+/// A server that has the name.
+struct Begun {
+    catalog: Catalog,
+    /// Items that were there.
+    recovered: Vec<String>,
+    /// Whether there was no catalog before.
+    is_new: bool,
+}
+
+/// Takes the name as it is now; `None` if that has changed meanwhile.
+fn begin(options: &Options, name: &str, terms: Terms) -> Result<Option<Begun>> {
     kill_point!("server.begin");
-    let (catalog, before) = match Catalog::attach(options, name)? {
-        Some(catalog) => {
-            if !catalog.try_serve()? {
-                // It may be ending at this very moment, and then the name is free.
-                let pid = catalog.pid();
-                return if catalog.is_current() {
-                    Err(ServerError::Taken { name: name.to_owned(), pid }.into())
-                } else {
-                    Ok(None)
-                };
-            }
-            kill_point!("server.taken_over");
-            let before = catalog.terms();
-            (catalog, Some(before))
-        }
+    let (catalog, is_new) = match Catalog::attach(options, name)? {
+        Some(catalog) => (catalog, false),
         None => match Catalog::create(options, name, terms)? {
-            Some(catalog) => (catalog, None),
+            Some(catalog) => (catalog, true),
             None => return Ok(None),
         },
     };
-    let locked = match catalog.lock() {
-        Ok(locked) => locked,
-        Err(_) if !catalog.is_current() => return Ok(None),
-        Err(error) => return Err(error),
+    match take_over(&catalog, terms, is_new) {
+        Ok(Some((successor, recovered))) => {
+            Ok(Some(Begun { catalog: successor.unwrap_or(catalog), recovered, is_new }))
+        }
+        Ok(None) => Ok(None),
+        Err(_) if !catalog.is_current() => Ok(None),
+        Err(error) => {
+            if is_new {
+                let _ = catalog.published().remove_name();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Becomes the server of this catalog. Gives the catalog that has taken its place, if one had to, and the items that the server before has
+/// left. `None` if another server was faster.
+fn take_over(
+    catalog: &Catalog,
+    terms: Terms,
+    is_new: bool,
+) -> Result<Option<(Option<Catalog>, Vec<String>)>> {
+    let taken = || {
+        // It may be ending at this very moment, and then the name is free.
+        if !catalog.is_current() {
+            return Ok(None);
+        }
+        Err(ServerError::Taken { name: catalog.server().to_owned(), pid: catalog.pid() }.into())
     };
-    // What lies there without a catalog is treated as this server's would be.
-    if before.unwrap_or(terms).after_kill == AfterKill::Remove {
+    // A living server's clients are not disturbed.
+    if catalog.is_served() {
+        return taken();
+    }
+    // First the lock: who sees that a server lives publishes on its terms, and when it has removed what is to be removed.
+    let locked = catalog.lock()?;
+    if !catalog.try_serve()? {
+        return taken();
+    }
+    kill_point!("server.taken_over");
+    // A new catalog has the new terms: what lies there without one is treated as this server's would be.
+    let before = catalog.terms();
+    if before.after_kill == AfterKill::Remove {
         locked.remove_items()?;
     }
-    let recovered: Vec<String> =
-        catalog.items()?.into_iter().filter(|info| info.served).map(|info| item_name(&info.name)).collect();
+    let recovered = locked.take_items()?.iter().map(|info| item_name(&info.name)).collect();
     kill_point!("server.recovered");
-    let other_mode = before.is_some_and(|before| before.group_read != terms.group_read);
-    if before.is_some() && !other_mode {
-        locked.set_terms(terms);
-        catalog.note_change();
-    }
-    let successor = if other_mode { Some(catalog.create_over(terms)?) } else { None };
-    drop(locked);
-    Ok(Some((successor.unwrap_or(catalog), recovered)))
+    let successor = if before.group_read != terms.group_read {
+        Some(catalog.create_over(terms)?)
+    } else {
+        if !is_new {
+            locked.set_terms(terms);
+            catalog.note_change();
+        }
+        None
+    };
+    Ok(Some((successor, recovered)))
 }
 
 /// The second part of a name.
@@ -188,6 +227,13 @@ struct Core {
 }
 
 impl Core {
+    /// Lets go of the name, and leaves everything as it is, for the next server.
+    fn abandon(&self) {
+        if !fork::is_forked(self.owner) && !self.has_ended.swap(true, Ordering::SeqCst) {
+            *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
     fn end(&self) -> Result<()> {
         if fork::is_forked(self.owner) {
             return Ok(());
@@ -200,29 +246,19 @@ impl Core {
         kill_point!("server.end.begin");
         let locked = match catalog.lock() {
             Ok(locked) => locked,
-            // Somebody took the name away by hand; there is nothing to be removed by it.
+            // Another has the name, which was taken away by hand, and with it the items.
             Err(_) if !catalog.is_current() => return Ok(()),
             // A publisher that was stopped. It finds the catalog gone, and takes back what it publishes.
-            Err(_) => {
-                catalog.published().remove_name()?;
-                return remove_unlocked(&catalog);
-            }
+            Err(_) => return catalog.remove_without_lock(),
         };
         kill_point!("server.end.locked");
-        // Somebody took the name away by hand, and another server has it now, and with it the items.
-        if catalog.published().is_supplanted() {
-            return Ok(());
+        match locked.remove_items() {
+            Ok(()) => locked.remove_catalog(),
+            // Somebody took the name away by hand, and another server has it now, and with it the items.
+            Err(_) if !catalog.is_current() => Ok(()),
+            Err(error) => Err(error),
         }
-        locked.remove_items()?;
-        locked.remove_catalog()
     }
-}
-
-fn remove_unlocked(catalog: &Catalog) -> Result<()> {
-    for info in catalog.items()?.into_iter().filter(|info| info.served) {
-        let _ = crate::shared::remove_with(&Options::new().directory(catalog.directory()), &info.name);
-    }
-    Ok(())
 }
 
 impl EndsWithProgram for Core {
@@ -304,6 +340,14 @@ impl DataServer {
     #[cfg(test)]
     pub(super) fn kill(self) {
         self.core.has_ended.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends it as if somebody was stopped who holds the lock of the catalog.
+    #[cfg(test)]
+    pub(super) fn end_without_lock(self) {
+        self.core.has_ended.store(true, Ordering::SeqCst);
+        let catalog = self.core.catalog.lock().unwrap().take().unwrap();
+        catalog.remove_without_lock().unwrap();
     }
 
     /// Ends the server as dropping it does, and says what went wrong.

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::DType;
 use crate::error::{Error, ErrorKind};
+use crate::shared::{is_none_of_ours, with_article};
 
 /// Most names that a message lists.
 const SHOWN_NAMES: usize = 8;
@@ -59,7 +60,7 @@ pub enum ServerError {
         item: String,
     },
     /// The item is another kind of structure.
-    #[error("`{name}` is a {found}, wanted a {wanted}")]
+    #[error("`{name}` is {}, wanted {}", with_article(.found), with_article(.wanted))]
     WrongKind {
         /// The item, as `server/item`.
         name: String,
@@ -182,6 +183,19 @@ fn listed(names: &[String]) -> String {
 pub(super) fn is_not_found(error: &Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
     source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
+}
+
+/// Whether an error is that no server has the name, or none has it any more.
+pub(super) fn is_no_server(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    matches!(source, Some(ServerError::NoServer { .. }))
+}
+
+/// Whether an error is that what was to be attached is gone, or nothing that this can attach to; and not that the system refuses just now.
+pub(super) fn is_of_another(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    matches!(error.kind(), ErrorKind::Segment | ErrorKind::Npy | ErrorKind::Shape)
+        && source.is_none_or(is_none_of_ours)
 }
 
 impl From<ServerError> for Error {

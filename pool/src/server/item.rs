@@ -69,13 +69,13 @@ pub(super) mod sealed {
 /// let server = DataServer::new("item_example")?;
 /// server.put("x", &array![1.0, 2.0])?;
 /// let mut x = server.array::<f64, Ix1>("x")?;
-/// assert_eq!(x.wait(1, Some(Duration::from_millis(1)))?, Change::TimedOut);
+/// assert_eq!(x.wait(1, Some(Duration::from_millis(1))), Change::TimedOut);
 ///
 /// server.put("x", &array![3.0, 4.0])?;
-/// assert_eq!(x.wait(1, None)?, Change::Newer(2));
+/// assert_eq!(x.wait(1, None), Change::Newer(2));
 ///
 /// server.put("x", &array![5.0, 6.0, 7.0])?;
-/// assert_eq!(x.wait(2, None)?, Change::Replaced);
+/// assert_eq!(x.wait(2, None), Change::Replaced);
 /// x.refresh()?;
 /// assert_eq!(x.read()?.array, array![5.0, 6.0, 7.0]);
 ///
@@ -120,8 +120,11 @@ impl<S: Structure> Item<S> {
     ///
     /// # Errors
     ///
-    /// The source is [`ServerError::NoItem`](crate::server::ServerError::NoItem) or [`NoServer`](crate::server::ServerError::NoServer) if nothing has it, or the error that says that it is
-    /// of another type than asked for. This stays attached to what it was then.
+    /// The source is [`ServerError::NoItem`] or [`ServerError::NoServer`] if nothing has it; the error that says so if it is of another
+    /// type than asked for. This stays attached to what it was then.
+    ///
+    /// [`ServerError::NoItem`]: super::ServerError::NoItem
+    /// [`ServerError::NoServer`]: super::ServerError::NoServer
     pub fn refresh(&mut self) -> Result<()> {
         if !self.structure.file().0.is_current() {
             self.structure = self.client.structure(&self.name)?;
@@ -131,11 +134,7 @@ impl<S: Structure> Item<S> {
 
     /// Sleeps until there is another version than `seen`, the name means something else, or time is over; without a timeout for as long as
     /// it takes. Who waits is woken: this is no polling, but for one look every 50 ms, for a writer that died before it could ring.
-    ///
-    /// # Errors
-    ///
-    /// None at present.
-    pub fn wait(&self, seen: u64, timeout: Option<Duration>) -> Result<Change> {
+    pub fn wait(&self, seen: u64, timeout: Option<Duration>) -> Change {
         let start = Instant::now();
         let published = self.structure.file().0;
         let bell = published.page().bell();
@@ -143,16 +142,16 @@ impl<S: Structure> Item<S> {
             let heard = bell.sequence();
             let version = self.version();
             if version != seen {
-                return Ok(Change::Newer(version));
+                return Change::Newer(version);
             }
             match self.state() {
                 State::Current => {}
-                State::Replaced => return Ok(Change::Replaced),
-                State::Removed => return Ok(Change::Removed),
+                State::Replaced => return Change::Replaced,
+                State::Removed => return Change::Removed,
             }
             let left = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
             if left.is_some_and(|left| left.is_zero()) {
-                return Ok(Change::TimedOut);
+                return Change::TimedOut;
             }
             bell.wait(heard, left, !published.is_read_only());
         }

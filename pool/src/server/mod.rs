@@ -73,6 +73,7 @@
 //! | `array` | arrays among the items |
 //! | `any_frame` | columns whose types are known at run time only |
 //! | `publish` | publishing them |
+//! | `naps` | waiting for what has no bell |
 //! | `frame` | frames among the items |
 //! | `reap` | the end of what killed servers left |
 //! | [`analytics`] | what is published, in figures, and as metrics |
@@ -86,6 +87,7 @@ mod data_server;
 mod error;
 mod frame;
 mod item;
+mod naps;
 mod publish;
 mod reap;
 
@@ -99,5 +101,7 @@ pub use item::{Change, Item, State, Structure};
 pub use publish::{How, Publish, Put};
 pub use reap::{ServerInfo, list, list_in, reap, reap_in};
 
+#[cfg(test)]
+mod stops;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,15 @@
 //! Publishing arrays: created, written in place, or swapped.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ndarray::{ArrayBase, ArrayRef, Data, Dimension};
 
-use super::catalog::{Admission, PATIENCE};
+use super::catalog::{Admission, Catalog, PATIENCE};
 use super::client::DataClient;
-use super::error::{ServerError, is_not_found};
+use super::error::{ServerError, is_no_server, is_not_found};
 use super::item::Item;
+use super::naps::Naps;
 use crate::array::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::dynamic::{AnyValue, with_every_type};
@@ -62,9 +62,8 @@ impl<T: Element, D: Dimension> sealed::Publish for ArrayRef<T, D> {
     fn update(&self, options: &Options, name: &str) -> Result<Option<u64>> {
         let buffer = match DoubleBuffer::<T, D>::attach_with(options, name) {
             Ok(buffer) if buffer.shape() == self.shape() => buffer,
-            Ok(_) => return Ok(None),
-            // Another type or rank; whatever else it is, swapping it will tell.
-            Err(_) => return Ok(None),
+            // Another shape, type or rank; whatever else it is, swapping it will tell.
+            _ => return Ok(None),
         };
         let mut writer = retry_while_busy(name, || buffer.writer())?;
         kill_point!("server.update.writer");
@@ -140,14 +139,25 @@ impl DataClient {
         may_update: bool,
     ) -> Result<Put> {
         let name = Name::item(self.name(), item)?.to_string();
+        self.with_server(|catalog| self.publish_with(catalog, item, &name, array, may_create, may_update))
+    }
+
+    fn publish_with<A: Publish + ?Sized>(
+        &self,
+        catalog: &Arc<Catalog>,
+        item: &str,
+        name: &str,
+        array: &A,
+        may_create: bool,
+        may_update: bool,
+    ) -> Result<Put> {
         let start = Instant::now();
         loop {
-            self.writable()?;
             if !self.has(item) {
                 if !may_create {
                     return Err(self.explain(item, None));
                 }
-                match array.create(&self.on_terms(&name, false)?, &name) {
+                match array.create(&self.on_terms(catalog, name, None), name) {
                     Ok(()) => return Ok(Put { version: 1, how: How::Created }),
                     // Somebody was faster.
                     Err(_) if self.has(item) && start.elapsed() < PATIENCE => continue,
@@ -157,12 +167,16 @@ impl DataClient {
             if !may_update {
                 return Err(self.exists(item));
             }
-            if let Some(version) = array.update(self.options(), &name)? {
+            if let Some(version) = array.update(self.options(), name)? {
                 return Ok(Put { version, how: How::Updated });
             }
-            if let Some(_old) = self.hold_to_swap(item, &name)? {
-                array.create(&self.on_terms(&name, true)?, &name)?;
-                return Ok(Put { version: 1, how: How::Swapped });
+            if let Some(old) = self.hold_to_swap(item, name)? {
+                match array.create(&self.on_terms(catalog, name, Some(&old)), name) {
+                    Ok(()) => return Ok(Put { version: 1, how: How::Swapped }),
+                    // Somebody was faster.
+                    Err(error) if has_lost_its_name(&error, &old) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
@@ -191,24 +205,27 @@ impl DataClient {
         item: &str,
         shape: impl ndarray::IntoDimension<Dim = D>,
     ) -> Result<Item<DoubleBuffer<T, D>>> {
-        self.create_by(item, |options, name| DoubleBuffer::create_with(options, name, shape))
+        let shape = shape.into_dimension();
+        self.create_by(item, |options, name| DoubleBuffer::create_with(options, name, shape.clone()))
     }
 
     pub(super) fn create_by<S: super::Structure>(
         &self,
         item: &str,
-        create: impl FnOnce(&Options, &str) -> Result<S>,
+        create: impl Fn(&Options, &str) -> Result<S>,
     ) -> Result<Item<S>> {
         let name = Name::item(self.name(), item)?.to_string();
-        self.writable()?;
-        if self.has(item) {
-            return Err(self.exists(item));
-        }
-        match create(&self.on_terms(&name, false)?, &name) {
-            Ok(structure) => Ok(Item::new(structure, self.clone(), item)),
-            Err(error) if error.kind() == ErrorKind::Segment && self.has(item) => Err(self.exists(item)),
-            Err(error) => Err(error),
-        }
+        self.with_server(|catalog| {
+            if self.has(item) {
+                return Err(self.exists(item));
+            }
+            match create(&self.on_terms(catalog, &name, None), &name) {
+                Ok(structure) => Ok(Item::new(structure, self.clone(), item)),
+                Err(error) if is_no_server(&error) => Err(error),
+                Err(error) if error.kind() == ErrorKind::Segment && self.has(item) => Err(self.exists(item)),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     pub(super) fn replace_by<S: super::Structure>(
@@ -224,9 +241,12 @@ impl DataClient {
                     other => return other,
                 }
             }
-            if let Some(_old) = self.hold_to_swap(item, &name)? {
-                let structure = create(&self.on_terms(&name, true)?, &name)?;
-                return Ok(Item::new(structure, self.clone(), item));
+            let Some(old) = self.hold_to_swap(item, &name)? else { continue };
+            let swap = |catalog: &_| create(&self.on_terms(catalog, &name, Some(&old)), &name);
+            match self.with_server(swap) {
+                Ok(structure) => return Ok(Item::new(structure, self.clone(), item)),
+                Err(error) if has_lost_its_name(&error, &old) => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -235,17 +255,18 @@ impl DataClient {
         ServerError::Exists { server: self.name().to_owned(), item: item.to_owned() }.into()
     }
 
-    /// The options under which something is published.
-    fn on_terms(&self, name: &str, replaces: bool) -> Result<Options> {
-        let catalog = self.writable()?;
+    /// The options under which something is published, in the place of something or of nothing.
+    fn on_terms(&self, catalog: &Arc<Catalog>, name: &str, replaces: Option<&Arc<Published>>) -> Options {
         let group_read = catalog.terms().group_read;
-        let gate = Arc::new(Admission { catalog, name: name.to_owned(), replaces });
-        Ok(self.options().clone().keep(true).group_read(group_read).terms(Terms { gate, replaces }))
+        let (catalog, name) = (Arc::clone(catalog), name.to_owned());
+        let gate = Arc::new(Admission { catalog, name, replaces: replaces.is_some() });
+        let terms = Terms { gate, replaces: replaces.cloned() };
+        self.options().clone().keep(true).group_read(group_read).terms(terms)
     }
 
-    /// Takes the writer's role of what has a name and is to lose it, until dropped: whoever writes it first must not be forgotten. `None` if the
-    /// name has changed hands meanwhile.
-    fn hold_to_swap(&self, item: &str, name: &str) -> Result<Option<Published>> {
+    /// Takes the writer's role of what has a name and is to lose it, until dropped: whoever writes it first must not be forgotten. `None` if
+    /// the name has changed hands meanwhile.
+    fn hold_to_swap(&self, item: &str, name: &str) -> Result<Option<Arc<Published>>> {
         let old = match Published::attach(self.options(), &name.parse()?, Kind::ALL) {
             Ok(old) => old,
             Err(error) if is_not_found(&error) => return Ok(None),
@@ -259,8 +280,13 @@ impl DataClient {
             false => Err(Error::new(ErrorKind::Busy, "")),
         })?;
         kill_point!("server.swap.held");
-        Ok(old.is_current().then_some(old))
+        Ok(old.is_current().then(|| Arc::new(old)))
     }
+}
+
+/// Whether something could not be swapped because the name is no longer what it was to be taken from.
+fn has_lost_its_name(error: &Error, old: &Published) -> bool {
+    error.kind() == ErrorKind::Busy && !old.has_name()
 }
 
 fn is_taken(error: &Error) -> bool {
@@ -270,23 +296,14 @@ fn is_taken(error: &Error) -> bool {
 
 /// Tries again while another process writes, which takes a moment, unless it is a writer that stays.
 fn retry_while_busy<R>(name: &str, mut attempt: impl FnMut() -> Result<R>) -> Result<R> {
-    const SHORTEST: Duration = Duration::from_micros(50);
-    const LONGEST: Duration = Duration::from_millis(5);
     /// A writer that stays does so for longer than anybody likes to wait.
     const WRITER_PATIENCE: Duration = Duration::from_secs(2);
-    let start = Instant::now();
-    let mut pause = SHORTEST;
-    loop {
-        match attempt() {
-            Err(error) if error.kind() == ErrorKind::Busy => {
-                if start.elapsed() > WRITER_PATIENCE {
-                    let seconds = WRITER_PATIENCE.as_secs();
-                    return Err(ServerError::Busy { name: name.to_owned(), doing: "writes", seconds }.into());
-                }
-                thread::sleep(pause);
-                pause = LONGEST.min(pause * 2);
-            }
-            other => return other,
-        }
-    }
+    let taken = Naps::new(WRITER_PATIENCE).until(|| match attempt() {
+        Err(error) if error.kind() == ErrorKind::Busy => Ok(None),
+        other => other.map(Some),
+    })?;
+    taken.ok_or_else(|| {
+        let seconds = WRITER_PATIENCE.as_secs();
+        ServerError::Busy { name: name.to_owned(), doing: "writes", seconds }.into()
+    })
 }

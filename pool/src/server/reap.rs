@@ -1,12 +1,14 @@
 //! Which servers there are, and the end of those that were killed.
 
+use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
 use super::catalog::{AfterKill, Catalog, Usage};
+use super::error::{is_no_server, is_of_another};
 use crate::error::Result;
 use crate::segment::SHARED_MEMORY;
-use crate::shared::{Kind, Name, Options, Published, SharedInfo, list_in as list_shared, reap_waiting};
+use crate::shared::{Kind, Name, Options, SharedInfo, list_in as list_shared, reap_waiting, remove_if};
 use crate::sys::{host, kill_point};
 
 /// A server as seen from outside.
@@ -33,7 +35,8 @@ pub struct ServerInfo {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the directory cannot be read; one that is not there is empty.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the directory cannot be read, or a file in it cannot be looked at for another reason than
+/// that this user may not. A directory that is not there is empty.
 pub fn list() -> Result<Vec<ServerInfo>> {
     list_in(Path::new(SHARED_MEMORY))
 }
@@ -47,8 +50,7 @@ pub fn list_in(directory: &Path) -> Result<Vec<ServerInfo>> {
     let options = Options::new().directory(directory);
     let mut servers = Vec::new();
     for name in own_names(directory)? {
-        // One that ends at this moment is none any more.
-        if let Ok(Some(catalog)) = Catalog::attach(&options, &name) {
+        if let Some(catalog) = attach(&options, &name)? {
             servers.push(describe(&catalog)?);
         }
     }
@@ -62,7 +64,8 @@ pub fn list_in(directory: &Path) -> Result<Vec<ServerInfo>> {
 ///
 /// # Errors
 ///
-/// As for [`list`], or if a file cannot be removed.
+/// As for [`list`], or if a file cannot be removed; the source is [`ServerError::Busy`](super::ServerError::Busy) if a process was stopped
+/// that is about to publish something: the others are removed all the same.
 ///
 /// # Example
 ///
@@ -84,48 +87,71 @@ pub fn reap(recoverable: bool, dry_run: bool) -> Result<Vec<ServerInfo>> {
 /// As for [`reap`].
 pub fn reap_in(directory: &Path, recoverable: bool, dry_run: bool) -> Result<Vec<ServerInfo>> {
     let options = Options::new().directory(directory);
-    let mut reaped = Vec::new();
+    let (mut reaped, mut failure) = (Vec::new(), None);
     for name in own_names(directory)? {
-        let Ok(Some(catalog)) = Catalog::attach(&options, &name) else { continue };
-        let may_go = |catalog: &Catalog| recoverable || catalog.terms().after_kill == AfterKill::Remove;
-        if catalog.is_served() || !may_go(&catalog) {
-            continue;
+        match reap_one(&options, &name, recoverable, dry_run) {
+            Ok(info) => reaped.extend(info),
+            // Another one was faster.
+            Err(error) if is_no_server(&error) => {}
+            // Somebody was stopped, perhaps; the others can go.
+            Err(error) => failure = failure.or(Some(error)),
         }
-        if dry_run {
-            reaped.push(describe(&catalog)?);
-            continue;
-        }
-        // Under the lock nobody begins to serve: a new server comes by here before it gives its name to anything.
-        let Ok(locked) = catalog.lock() else { continue };
-        if catalog.is_served() || !may_go(&catalog) {
-            continue;
-        }
-        kill_point!("server.reap.begin");
-        let info = describe(&catalog)?;
-        locked.remove_items()?;
-        kill_point!("server.reap.items");
-        locked.remove_catalog()?;
-        reaped.push(info);
     }
     if !dry_run {
-        reap_waiting(directory)?;
-        reap_orphans(&options, directory)?;
+        let rests = [reap_waiting(directory), reap_orphans(directory)];
+        failure = rests.into_iter().fold(failure, |failure, rest| failure.or(rest.err()));
     }
-    Ok(reaped)
+    failure.map_or(Ok(reaped), Err)
+}
+
+/// Removes what a server has left, if it was killed and is to be removed.
+fn reap_one(options: &Options, name: &str, recoverable: bool, dry_run: bool) -> Result<Option<ServerInfo>> {
+    let Some(catalog) = attach(options, name)? else { return Ok(None) };
+    let may_go = || !catalog.is_served() && (recoverable || catalog.terms().after_kill == AfterKill::Remove);
+    if !may_go() {
+        return Ok(None);
+    }
+    if dry_run {
+        return describe(&catalog).map(Some);
+    }
+    // Under the lock nobody begins to serve.
+    let locked = catalog.lock()?;
+    if !may_go() {
+        return Ok(None);
+    }
+    kill_point!("server.reap.begin");
+    let info = describe(&catalog)?;
+    locked.remove_items()?;
+    kill_point!("server.reap.items");
+    locked.remove_catalog()?;
+    Ok(Some(info))
+}
+
+/// The catalog of a server; `None` if it ends at this moment, or is damaged.
+fn attach(options: &Options, name: &str) -> Result<Option<Catalog>> {
+    match Catalog::attach(options, name) {
+        Err(error) if is_of_another(&error) => Ok(None),
+        result => result,
+    }
 }
 
 /// Removes items that were published on the terms of a server whose catalog is gone: that happens only if somebody took the catalog
 /// away by hand.
-fn reap_orphans(options: &Options, directory: &Path) -> Result<()> {
+fn reap_orphans(directory: &Path) -> Result<()> {
+    let mut failure = None;
     for info in list_shared(directory)?.into_iter().filter(|info| info.served && is_own(info)) {
-        let name: Name = info.name.parse()?;
-        let Ok(item) = Published::attach(options, &name, Kind::ALL) else { continue };
-        // In this order: whoever begins to serve makes the catalog before it takes over, and then this is not removed.
-        if !directory.join(format!("ndpool.{}", name.first())).exists() {
-            item.remove_name()?;
-        }
+        let Some((server, _)) = info.name.split_once('/') else { continue };
+        let catalog = directory.join(server.parse::<Name>()?.file_name());
+        // Asked with the item's name held. Whoever begins to serve makes the catalog first, and waits for the names of what he takes over
+        // then: so he finds this done, or this finds the catalog.
+        failure = failure.or(remove_if(&info.path, &|| is_absent(&catalog)).err());
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
+}
+
+/// Whether nothing has a name; not whether that cannot be told.
+fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn describe(catalog: &Catalog) -> Result<ServerInfo> {

@@ -14,7 +14,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::name::{Name, waiting_file_name};
 use super::named::{Fate, Named, Waiting, check_owner, leads_to, open, remove_if_dead, wait_a_moment};
@@ -24,6 +24,7 @@ use super::role::{LAST_SEAT, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{PAGE_BYTES, Room, SHARED_MEMORY, map_refused};
 use crate::sys::cells::Placed;
+use crate::sys::clock::realtime_nanos;
 use crate::sys::lock::LockedFile;
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicU64, Ordering};
@@ -83,14 +84,17 @@ impl Published {
         plan: &Plan,
         fill: impl FnOnce(&Self) -> Result<()>,
     ) -> Result<Self> {
-        if options.terms.as_ref().is_some_and(|terms| terms.replaces) {
-            return Self::create_over(options, name, plan, fill);
+        if let Some(old) = options.terms.as_ref().and_then(|terms| terms.replaces.as_deref()) {
+            return Self::create_over(options, name, plan, fill, Some(old));
         }
         let (published, unpublished) = Self::make(options, name, plan, fill)?;
         let mut unpublished = Some(unpublished);
         published.pass_gate(options, &mut || {
             while let Some(new) = unpublished.take() {
                 kill_point!("shared.create.link");
+                if !options.is_open() {
+                    return Err(changed_hands(name));
+                }
                 match new.try_publish(published.file.file(), &published.path) {
                     Ok(()) => break,
                     Err((error, new)) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -117,18 +121,21 @@ impl Published {
         Ok(published)
     }
 
-    /// Creates a file that takes the name over, whoever has it now: whoever looks for the name finds the old file or the new one, whole.
+    /// Creates a file that takes the name over, from the old file, or without one from whoever has it now: whoever looks for the name finds
+    /// that or the new file, whole.
     ///
     /// Those who use the old one go on, and find out with [`is_current`](Self::is_current).
     ///
     /// # Errors
     ///
-    /// As for [`create`](Self::create), but for names that are taken by a file that is no structure only.
+    /// As for [`create`](Self::create), but for names that are taken by a file that is no structure only; [`ErrorKind::Busy`] if the old file
+    /// has lost the name meanwhile.
     pub(crate) fn create_over(
         options: &Options,
         name: &Name,
         plan: &Plan,
         fill: impl FnOnce(&Self) -> Result<()>,
+        old: Option<&Self>,
     ) -> Result<Self> {
         let (published, unpublished) = Self::make(options, name, plan, fill)?;
         let failed = |error| published.failed("publish", error);
@@ -136,7 +143,14 @@ impl Published {
         let waiting = options.directory.join(waiting_file_name(random));
         let waiting = Waiting::publish(unpublished, published.file.file(), waiting).map_err(failed)?;
         kill_point!("shared.swap.waiting");
-        published.pass_gate(options, &mut || waiting.take_over(&published.path).map_err(failed))?;
+        let may = || options.is_open() && old.is_none_or(Self::has_name);
+        published.pass_gate(options, &mut || match waiting
+            .take_over(&published.path, &may)
+            .map_err(failed)?
+        {
+            true => Ok(()),
+            false => Err(changed_hands(name)),
+        })?;
         kill_point!("shared.swap.done");
         Ok(published)
     }
@@ -193,7 +207,7 @@ impl Published {
         set(&page.nonce, nonce);
         set(&page.kind, plan.kind.code());
         page.set_flags(options.keep, options.group_read, options.terms.is_some());
-        set(&page.created, nanos_now());
+        set(&page.created, realtime_nanos());
         set(&page.creator, u64::from(std::process::id()));
         set(&page.n_buffers, plan.n_buffers as u64);
         set(&page.n_columns, plan.n_columns as u64);
@@ -232,14 +246,12 @@ impl Published {
                 wait_a_moment(start).map_err(failed)?;
                 continue;
             }
-            let places = read_places(file.file(), metadata.len()).map_err(refuse)?;
+            let places =
+                read_places(file.file(), metadata.len()).map_err(|error| refuse(error.to_string()))?;
             if !kinds.contains(&places.kind) {
-                let wanted: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-                return Err(refuse(format!(
-                    "it is a {}, wanted a {}",
-                    places.kind.name(),
-                    wanted.join(" or a ")
-                )));
+                let wanted: Vec<String> = kinds.iter().map(|kind| kind.name_with_article()).collect();
+                let found = places.kind.name_with_article();
+                return Err(refuse(format!("it is {found}, wanted {}", wanted.join(" or "))));
             }
             let published = Self::map(file, places, name, path, options.read_only)?;
             kill_point!("shared.attach.mapped");
@@ -309,6 +321,7 @@ impl Published {
     }
 
     /// A random number that no other file has.
+    #[cfg(test)]
     pub(crate) fn nonce(&self) -> u64 {
         self.places.nonce
     }
@@ -328,6 +341,11 @@ impl Published {
         // Without the hint nobody has begun to take the name away; `rm` leaves none, but leaves the structure usable, too.
         self.page().stale.load(Ordering::SeqCst) == 0
             || leads_to(&self.path, self.file.file()).unwrap_or(false)
+    }
+
+    /// Whether the name leads to this file at this moment, whatever is hinted.
+    pub(crate) fn has_name(&self) -> bool {
+        leads_to(&self.path, self.file.file()).unwrap_or(false)
     }
 
     /// Whether another file has the name, also if it came there by hand, which leaves no hint for [`is_current`](Self::is_current).
@@ -468,11 +486,6 @@ fn make_file(directory: &Path, temporary: &str) -> io::Result<(File, Unpublished
     shm::create(directory, temporary)
 }
 
-pub(crate) fn nanos_now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
-}
-
 fn room<'a>(name: &'a dyn std::fmt::Display, need: usize, directory: &'a Path) -> Room<'a> {
     let other = "choose another directory with Options::directory";
     Room { name, need, directory: Some(directory), other_places: [other, other] }
@@ -483,6 +496,11 @@ fn taken(name: &Name, path: &Path) -> Error {
     Error::new(ErrorKind::Segment, message).with_hint(
         "attach to it, choose another name, or remove it with `shared::remove` or `ndpool reap --kept` if nobody uses it",
     )
+}
+
+fn changed_hands(name: &Name) -> Error {
+    let message = format!("`{name}` was given to another file, or taken away, by another process meanwhile");
+    Error::new(ErrorKind::Busy, message).with_hint("try again")
 }
 
 fn refused(name: &Name, path: &Path, problem: &str) -> Error {

@@ -1,6 +1,7 @@
 //! Which structures there are, and the end of those that nobody uses.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
@@ -56,7 +57,8 @@ impl SharedInfo {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the directory cannot be read; one that is not there is empty.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the directory cannot be read, or a file in it cannot be looked at for another reason than
+/// that this user may not: if there are no descriptors left, for instance. A directory that is not there is empty.
 ///
 /// # Example
 ///
@@ -78,10 +80,17 @@ pub fn list() -> Result<Vec<SharedInfo>> {
 ///
 /// As for [`list`].
 pub fn list_in(directory: &Path) -> Result<Vec<SharedInfo>> {
-    let mut found: Vec<SharedInfo> = files_in(directory)?
-        .into_iter()
-        .filter_map(|path| Name::of_file(path.file_name()?).and_then(|name| look(&path, &name)))
-        .collect();
+    look_at_all(directory, |_| true)
+}
+
+/// What has a name that is meant, by name.
+fn look_at_all(directory: &Path, is_meant: impl Fn(&Name) -> bool) -> Result<Vec<SharedInfo>> {
+    let mut found = Vec::new();
+    for path in files_in(directory)? {
+        if let Some(name) = path.file_name().and_then(Name::of_file).filter(&is_meant) {
+            found.extend(look(&path, &name)?);
+        }
+    }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
@@ -114,6 +123,34 @@ pub fn remove_with(options: &Options, name: &str) -> Result<()> {
     }
 }
 
+/// Takes a name away if that may be done, which is asked while nobody else takes it from who has it now.
+///
+/// # Errors
+///
+/// As for [`remove`], but that nothing has the name is none.
+pub(crate) fn remove_if(path: &Path, may: &dyn Fn() -> bool) -> Result<Fate> {
+    let failed = |error| Error::io(format_args!("cannot remove `{}`", path.display()), error);
+    match Named::hold(path, Instant::now()).map_err(failed)? {
+        None => Ok(Fate::Absent),
+        Some(_) if !may() => Ok(Fate::Stays),
+        Some(named) => named.unlink().map(|()| Fate::Removed).map_err(failed),
+    }
+}
+
+/// Waits until whoever is about to take a name away, or to give it to another file, has done so or let it be. Who comes later finds what
+/// the caller has done before. Whether something of this user's has the name then.
+///
+/// # Errors
+///
+/// As for [`remove`], but that nothing has the name is none.
+pub(crate) fn wait_for_name(path: &Path) -> Result<bool> {
+    match Named::hold(path, Instant::now()) {
+        Ok(named) => Ok(named.is_some()),
+        Err(error) if is_none_of_ours(&error) => Ok(false),
+        Err(error) => Err(Error::io(format_args!("cannot take over `{}`", path.display()), error)),
+    }
+}
+
 /// Removes the structures of this user in `/dev/shm` that no process uses and that are not to be kept; with `kept` those too, but not what a
 /// [server](crate::server) has, living or dead: [`server::reap`](crate::server::reap) removes that. Returns
 /// what it removed; with `dry_run` what it would remove.
@@ -141,7 +178,11 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
             }
             continue;
         }
-        let info = Name::of_file(file_name).and_then(|name| look(&path, &name));
+        let Some(name) = Name::of_file(file_name) else { continue };
+        let info = look(&path, &name).unwrap_or_else(|error| {
+            failure = Some(error);
+            None
+        });
         let is_dead = |info: &SharedInfo| {
             !info.attached && (kept || !info.kept) && !info.is_served() && info.owner == host::effective_uid()
         };
@@ -154,23 +195,17 @@ pub fn reap_in(directory: &Path, kept: bool, dry_run: bool) -> Result<Vec<Shared
             Ok(Fate::Removed) => reaped.push(info),
             // Somebody has begun to use it, or was faster.
             Ok(Fate::Stays | Fate::Absent) => {}
-            Err(error) => failure = Some((path, error)),
+            Err(error) => {
+                failure = Some(Error::io(format_args!("cannot remove `{}`", path.display()), error));
+            }
         }
     }
-    match failure {
-        None => Ok(reaped),
-        Some((path, error)) => Err(Error::io(format_args!("cannot remove `{}`", path.display()), error)),
-    }
+    failure.map_or(Ok(reaped), Err)
 }
 
 /// What has names of two parts, of which this is the first.
 pub(crate) fn items_of(directory: &Path, server: &str) -> Result<Vec<SharedInfo>> {
-    let is_item = |name: &Name| name.first() == server && name.second().is_some();
-    let of_file =
-        |path: PathBuf| Name::of_file(path.file_name()?).filter(is_item).and_then(|name| look(&path, &name));
-    let mut found: Vec<SharedInfo> = files_in(directory)?.into_iter().filter_map(of_file).collect();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
+    look_at_all(directory, |name| name.first() == server && name.second().is_some())
 }
 
 /// Removes the files that were to take another's place and whose makers are dead.
@@ -195,27 +230,63 @@ fn files_in(directory: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| Error::io(format_args!("cannot list `{}`", directory.display()), error);
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
-    let mut paths =
-        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(failed)?;
     paths.sort();
     Ok(paths)
 }
 
 /// Looks at one file without changing anything; `None` if it is none of ours, or gone.
-fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
-    let file = open(path, false).ok()?;
-    let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
-    let Glance { kind, version, kept, served, created, creator } = glance(&file, metadata.len()).ok()?;
-    Some(SharedInfo {
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`] if it may be one of ours, and cannot be looked at: what is not seen must not be taken for what is not there.
+fn look(path: &Path, name: &Name) -> Result<Option<SharedInfo>> {
+    match try_look(path, name) {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if is_none_of_ours(&error) || is_a_stranger_s_doing(path, &error) => Ok(None),
+        Err(error) => Err(Error::of_file("look at", path, error)),
+    }
+}
+
+/// Whether a file that cannot be opened or read is gone, or nothing that this user has to do with.
+pub(crate) fn is_none_of_ours(error: &io::Error) -> bool {
+    let is_no_file = || {
+        let errno = error.raw_os_error();
+        // A link, a socket, a device without a driver.
+        errno.is_some_and(|errno| [libc::ELOOP, libc::ENXIO, libc::ENODEV].contains(&errno))
+    };
+    use io::ErrorKind::{InvalidData, IsADirectory, NotFound, PermissionDenied, StaleNetworkFileHandle};
+    let kind = error.kind();
+    matches!(kind, NotFound | StaleNetworkFileHandle | PermissionDenied | InvalidData | IsADirectory)
+        || is_no_file()
+}
+
+/// Whether an error can be another user's work, who has put the file there: he may have it refuse to be opened. That this program has no
+/// descriptors or memory left is not.
+fn is_a_stranger_s_doing(path: &Path, error: &io::Error) -> bool {
+    let is_short =
+        error.raw_os_error().is_some_and(|errno| [libc::EMFILE, libc::ENFILE, libc::ENOMEM].contains(&errno));
+    let is_own = |metadata: fs::Metadata| metadata.uid() == host::effective_uid();
+    !is_short && !path.symlink_metadata().is_ok_and(is_own)
+}
+
+fn try_look(path: &Path, name: &Name) -> io::Result<SharedInfo> {
+    let file = open_to_look(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let Glance { kind, version, kept, served, created, creator } = glance(&file, metadata.len())?;
+    Ok(SharedInfo {
         name: name.to_string(),
         path: path.to_owned(),
         kind,
         len_bytes: metadata.len(),
         version,
-        attached: LockedFile::new(file).is_taken(Role::Attached.byte()).ok()?,
+        attached: LockedFile::new(file).is_taken(Role::Attached.byte())?,
         kept,
         created,
         creator,
@@ -223,4 +294,12 @@ fn look(path: &Path, name: &Name) -> Option<SharedInfo> {
         group_read: metadata.mode() & 0o040 != 0,
         served,
     })
+}
+
+fn open_to_look(path: &Path) -> io::Result<File> {
+    #[cfg(test)]
+    if let Some(errno) = super::tests::LOOKS_FAIL.get() {
+        return Err(io::Error::from_raw_os_error(errno));
+    }
+    open(path, false)
 }

@@ -136,12 +136,16 @@ pub use mutex::Mutex;
 pub use options::Options;
 pub use page::Kind;
 
-pub(crate) use file::{Plan, Published, nanos_now};
+pub(crate) use file::{Plan, Published};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frame::FrameHeader;
-pub(crate) use list::{items_of, reap_waiting};
+pub(crate) use list::{is_none_of_ours, items_of, reap_waiting, remove_if, wait_for_name};
 pub(crate) use name::Name;
+pub(crate) use named::Fate;
 pub(crate) use options::{Gate, Terms};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use page::read_places;
+pub(crate) use page::with_article;
 pub(crate) use role::Role;
+#[cfg(test)]
+pub(crate) use tests::LOOKS_FAIL;

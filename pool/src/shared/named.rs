@@ -49,7 +49,7 @@ impl Named {
             };
             let metadata = file.metadata()?;
             check_owner(&metadata, None).map_err(foreign)?;
-            let places = read_places(&file, metadata.len()).map_err(foreign)?;
+            let places = read_places(&file, metadata.len())?;
             let file = LockedFile::new(file);
             if !file.try_take(Role::Name.byte())? {
                 wait_a_moment(start)?;
@@ -106,18 +106,23 @@ impl Waiting {
         Ok(Self(path))
     }
 
-    /// Gives the file its name, whoever has it now.
-    pub(super) fn take_over(&self, path: &Path) -> io::Result<()> {
+    /// Gives the file its name, if it may have it. That is asked while nobody else takes the name from who has it now. Whether it was done.
+    pub(super) fn take_over(&self, path: &Path, may: &dyn Fn() -> bool) -> io::Result<bool> {
         let start = Instant::now();
         loop {
-            if let Some(old) = Named::hold(path, start)? {
-                return old.replace(&self.0);
+            let old = Named::hold(path, start)?;
+            if !may() {
+                return Ok(false);
             }
-            match shm::rename_new(&self.0, path) {
-                // Somebody had it a moment ago, or has it now.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => wait_a_moment(start)?,
-                result => return result,
-            }
+            let Some(old) = old else {
+                match shm::rename_new(&self.0, path) {
+                    // Somebody had it a moment ago, or has it now.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => wait_a_moment(start)?,
+                    result => return result.map(|()| true),
+                }
+                continue;
+            };
+            return old.replace(&self.0).map(|()| true);
         }
     }
 }
@@ -128,14 +133,14 @@ impl Drop for Waiting {
     }
 }
 
-/// What became of a file that was to be removed if nobody used it.
+/// What became of a file that was to be removed if it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// It was removed.
     Removed,
     /// There was none.
     Absent,
-    /// It is used, or to be kept.
+    /// It is used, or to be kept, or may not be removed.
     Stays,
 }
 

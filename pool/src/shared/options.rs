@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::file::Published;
 use super::name::Name;
 use crate::error::Result;
 use crate::segment::SHARED_MEMORY;
@@ -103,6 +104,11 @@ impl Options {
         self.read_only
     }
 
+    /// Whether what is created may have its name, as far as a server decides that.
+    pub(super) fn is_open(&self) -> bool {
+        self.terms.as_ref().is_none_or(|terms| terms.gate.is_open())
+    }
+
     /// Creates on a server's terms.
     pub(crate) fn terms(mut self, terms: Terms) -> Self {
         self.terms = Some(terms);
@@ -121,8 +127,8 @@ impl Default for Options {
 pub(crate) struct Terms {
     /// Who is asked.
     pub(crate) gate: Arc<dyn Gate>,
-    /// Whether what has the name loses it to the new file.
-    pub(crate) replaces: bool,
+    /// What has the name, and loses it to the new file; without it the name must be free.
+    pub(crate) replaces: Option<Arc<Published>>,
 }
 
 /// Who decides whether a file gets its name.
@@ -133,11 +139,16 @@ pub(crate) trait Gate: Send + Sync {
     /// Runs `publish`, which gives the file its name, while nobody else publishes; or refuses. If it refuses afterwards, the caller takes the
     /// name from the file again.
     fn pass(&self, len_bytes: u64, publish: &mut dyn FnMut() -> Result<()>) -> Result<()>;
+
+    /// Whether it is still this one who decides. Asked as the last thing before the file gets its name, and if it takes it from another,
+    /// while that one's name is held.
+    fn is_open(&self) -> bool;
 }
 
 impl PartialEq for Terms {
     fn eq(&self, other: &Self) -> bool {
-        self.replaces == other.replaces && Arc::ptr_eq(&self.gate, &other.gate)
+        let replaced = |terms: &Self| terms.replaces.as_ref().map(Arc::as_ptr);
+        replaced(self) == replaced(other) && Arc::ptr_eq(&self.gate, &other.gate)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -56,6 +57,11 @@ impl Kind {
         Self::ALL.iter().copied().find(|kind| kind.code() == code)
     }
 
+    /// What messages call it, with an article.
+    pub(super) fn name_with_article(self) -> String {
+        with_article(self.name())
+    }
+
     /// What messages call it.
     pub fn name(self) -> &'static str {
         match self {
@@ -67,6 +73,12 @@ impl Kind {
             Self::Catalog => "catalog",
         }
     }
+}
+
+/// What a thing is called, with an article.
+pub(crate) fn with_article(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {noun}")
 }
 
 /// The words of the page, in their order.
@@ -173,19 +185,20 @@ struct Words([[u8; 8]; N_WORDS]);
 const N_WORDS: usize = offset_of!(Page, bell) / 8;
 
 impl Words {
-    fn read(file: &File, len: u64) -> Result<Self, String> {
+    fn read(file: &File, len: u64) -> io::Result<Self> {
         const BYTES: u64 = PAGE_BYTES as u64;
         if len < 2 * BYTES || !len.is_multiple_of(BYTES) {
-            return Err(format!("{len} bytes are no structure"));
+            return Err(invalid(format!("{len} bytes are no structure")));
         }
         let mut words = Self([[0; 8]; N_WORDS]);
-        file.read_exact_at(words.0.as_flattened_mut(), len - BYTES).map_err(|error| error.to_string())?;
+        read(file, words.0.as_flattened_mut(), len - BYTES)?;
         if words.at(offset_of!(Page, magic)) != MAGIC {
-            return Err("it has no control page".to_owned());
+            return Err(invalid("it has no control page"));
         }
         let layout = words.at(offset_of!(Page, layout));
         if layout != LAYOUT {
-            return Err(format!("its layout is version {layout}, and this program knows version {LAYOUT}"));
+            let text = format!("its layout is version {layout}, and this program knows version {LAYOUT}");
+            return Err(invalid(text));
         }
         Ok(words)
     }
@@ -194,9 +207,9 @@ impl Words {
         u64::from_ne_bytes(self.0[offset / 8])
     }
 
-    fn kind(&self) -> Result<Kind, String> {
+    fn kind(&self) -> io::Result<Kind> {
         let code = self.at(offset_of!(Page, kind));
-        Kind::from_code(code).ok_or_else(|| format!("kind {code} is not known"))
+        Kind::from_code(code).ok_or_else(|| invalid(format!("kind {code} is not known")))
     }
 }
 
@@ -204,8 +217,8 @@ impl Words {
 ///
 /// # Errors
 ///
-/// What is wrong with it.
-pub(crate) fn read_places(file: &File, len: u64) -> Result<Places, String> {
+/// What is wrong with it, as [`io::ErrorKind::InvalidData`]; anything else says that it could not be read.
+pub(crate) fn read_places(file: &File, len: u64) -> io::Result<Places> {
     Words::read(file, len).and_then(|words| places(file, len, &words))
 }
 
@@ -213,8 +226,8 @@ pub(crate) fn read_places(file: &File, len: u64) -> Result<Places, String> {
 ///
 /// # Errors
 ///
-/// What is wrong with it.
-pub(super) fn glance(file: &File, len: u64) -> Result<Glance, String> {
+/// As for [`read_places`].
+pub(super) fn glance(file: &File, len: u64) -> io::Result<Glance> {
     let words = Words::read(file, len)?;
     let flags = words.at(offset_of!(Page, flags));
     Ok(Glance {
@@ -227,21 +240,33 @@ pub(super) fn glance(file: &File, len: u64) -> Result<Glance, String> {
     })
 }
 
-fn places(file: &File, len: u64, words: &Words) -> Result<Places, String> {
+fn places(file: &File, len: u64, words: &Words) -> io::Result<Places> {
     let page_at = len - PAGE_BYTES as u64;
     let kind = words.kind()?;
     let tables_at = words.at(offset_of!(Page, tables_offset));
     if !tables_at.is_multiple_of(PAGE_BYTES as u64) || tables_at < PAGE_BYTES as u64 || tables_at > page_at {
-        return Err(format!("tables at byte {tables_at} of {len}"));
+        return Err(invalid(format!("tables at byte {tables_at} of {len}")));
     }
     let mut prefix = [0; 12];
-    file.read_exact_at(&mut prefix, 0).map_err(|error| error.to_string())?;
+    read(file, &mut prefix, 0)?;
     let data_at =
         header_len(&prefix).filter(|&end| end as u64 <= tables_at && end.is_multiple_of(PAGE_BYTES));
-    let data_at = data_at.ok_or("it has no header, or a damaged one")?;
-    let place = |at: u64| usize::try_from(at).map_err(|error| error.to_string());
+    let data_at = data_at.ok_or_else(|| invalid("it has no header, or a damaged one"))?;
+    let place = |at: u64| usize::try_from(at).map_err(invalid);
     let nonce = words.at(offset_of!(Page, nonce));
     Ok(Places { kind, nonce, data_at, tables_at: place(tables_at)?, page_at: place(page_at)? })
+}
+
+fn invalid(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
+}
+
+/// A file that is shorter than it was is no structure.
+fn read(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    file.read_exact_at(bytes, at).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => invalid(error),
+        _ => error,
+    })
 }
 
 /// Where the data of a `.npy` file begin, by its first bytes.

@@ -16,14 +16,16 @@ use super::role::Role;
 use super::*;
 use crate::error::{ErrorKind, Result};
 use crate::segment::{DType, PAGE_BYTES, write_header};
-use crate::sys::fork;
 use crate::sys::primitive::Ordering;
+use crate::sys::{fork, host};
 use crate::testing::{actor, ready, role, run, scratch_directory, wait_until_ready};
 
 thread_local! {
     /// Has this thread find a file system that knows no files without names; and a reaper that finds so many of its files before they
     /// are locked.
     pub(super) static FOUND_BY_A_REAPER: Cell<Option<u32>> = const { Cell::new(None) };
+    /// Has this thread find that files which it looks at cannot be opened, with this error.
+    pub(crate) static LOOKS_FAIL: Cell<Option<i32>> = const { Cell::new(None) };
 }
 
 fn plan(n: usize) -> Plan {
@@ -49,11 +51,61 @@ fn create(options: &Options, text: &str) -> Result<Published> {
 }
 
 fn create_over(options: &Options, text: &str) -> Published {
-    Published::create_over(options, &name(text), &plan(7), |_| Ok(())).unwrap()
+    Published::create_over(options, &name(text), &plan(7), |_| Ok(()), None).unwrap()
 }
 
 fn attach(options: &Options, text: &str) -> Result<Published> {
     Published::attach(options, &name(text), &[Kind::Matrix])
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_not_taken_for_what_is_not_there() {
+    let directory = scratch_directory("unseen");
+    let options = Options::new().directory(&directory).keep(true);
+    drop(create(&options, "a").unwrap());
+    for (errno, is_told) in [
+        (libc::EMFILE, true),
+        (libc::ENFILE, true),
+        (libc::ENOMEM, true),
+        (libc::EIO, true),
+        (libc::EAGAIN, true),
+        (libc::ENOENT, false),
+        (libc::EACCES, false),
+        (libc::ELOOP, false),
+        (libc::ENXIO, false),
+    ] {
+        LOOKS_FAIL.set(Some(errno));
+        let results = [
+            list_in(&directory).map(|found| found.len()),
+            items_of(&directory, "a").map(|found| found.len()),
+            reap_in(&directory, true, true).map(|reaped| reaped.len()),
+        ];
+        LOOKS_FAIL.set(None);
+        let told = results.map(|result| {
+            result.map_err(|error| assert!(error.to_string().contains("cannot look at"), "{error}"))
+        });
+        // There are no items of `a`.
+        let wanted = if is_told { Err(()) } else { Ok(0) };
+        assert_eq!(told, [wanted, Ok(0), wanted], "{errno}");
+    }
+    assert_eq!(list_in(&directory).unwrap().len(), 1);
+    // Another user can have his file refuse to be opened, but not use up this program's descriptors.
+    if host::effective_uid() == 0 {
+        std::os::unix::fs::chown(directory.join("ndpool.a"), Some(54_321), None).unwrap();
+        for (errno, is_told) in [(libc::EAGAIN, false), (libc::EIO, false), (libc::EMFILE, true)] {
+            LOOKS_FAIL.set(Some(errno));
+            assert_eq!(list_in(&directory).is_err(), is_told, "{errno}");
+        }
+        LOOKS_FAIL.set(None);
+    }
+    // What is no structure is none.
+    fs::write(directory.join("ndpool.b"), "b").unwrap();
+    fs::create_dir(directory.join("ndpool.c")).unwrap();
+    std::os::unix::fs::symlink("ndpool.a", directory.join("ndpool.d")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(directory.join("ndpool.e")).unwrap();
+    File::create(directory.join("ndpool.f")).unwrap().set_len(2 * PAGE_BYTES as u64).unwrap();
+    assert_eq!(list_in(&directory).unwrap().len(), 1);
+    fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]
@@ -103,7 +155,7 @@ fn who_replaces_and_who_removes_is_noticed() {
     let old = create(&options, "a").unwrap();
     assert!(old.is_current());
     let seen = old.page().bell().sequence();
-    let new = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(())).unwrap();
+    let new = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(()), None).unwrap();
     assert!(!old.is_current() && new.is_current());
     assert_ne!(old.page().bell().sequence(), seen, "whoever waits is woken");
     assert_eq!(attach(&options, "a").unwrap().nonce(), new.nonce());
@@ -113,7 +165,7 @@ fn who_replaces_and_who_removes_is_noticed() {
     assert!(!new.is_current());
     assert_eq!(attach(&options, "a").unwrap_err().kind(), ErrorKind::Segment);
     assert_eq!(remove_with(&options, "a").unwrap_err().kind(), ErrorKind::Segment);
-    let over_nothing = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(())).unwrap();
+    let over_nothing = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(()), None).unwrap();
     assert!(over_nothing.is_current());
     drop((new, over_nothing));
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
@@ -160,7 +212,7 @@ fn others_files_and_modes_are_refused() {
     std::os::unix::fs::symlink(a.path(), directory.join("ndpool.link")).unwrap();
     assert!(attach(&options, "link").is_err());
     let error = Published::attach(&options, &name("a"), &[Kind::Event]).unwrap_err();
-    assert!(error.to_string().contains("it is a matrix, wanted a event"), "{error}");
+    assert!(error.to_string().contains("it is a matrix, wanted an event"), "{error}");
     let error = attach(&options, "nothing").unwrap_err();
     assert!(error.hint().unwrap().contains("there are a"), "{error}");
     drop(a);
@@ -283,7 +335,7 @@ fn who_must_name_a_file_at_once_is_in_nobodys_way() {
         for round in 0..100 {
             FOUND_BY_A_REAPER.set(Some(round % 3));
             let made = create(&options, "a").and_then(|first| Ok((first, attach(&options, "a")?)));
-            let swapped = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(()));
+            let swapped = Published::create_over(&options, &name("a"), &plan(7), |_| Ok(()), None);
             if made.is_err() || swapped.is_err() {
                 is_over.store(true, Ordering::Relaxed);
                 panic!("round {round}: {made:?} {swapped:?}");
@@ -343,7 +395,7 @@ fn who_is_stopped_with_a_name_in_hand_is_in_nobodys_way_for_long() {
         scope.spawn(|| stopped(remove_with(&options, "used").unwrap_err()));
         scope.spawn(|| stopped(attach(&options, "unused").unwrap_err()));
         scope.spawn(|| {
-            stopped(Published::create_over(&options, &name("used"), &plan(7), |_| Ok(())).unwrap_err())
+            stopped(Published::create_over(&options, &name("used"), &plan(7), |_| Ok(()), None).unwrap_err())
         });
         // Those who use it go on, and others come.
         assert!(used.is_current() && attach(&options, "used").is_ok());

@@ -11,11 +11,11 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::file::{Published, nanos_now};
+use super::file::Published;
 use super::role::Role;
 use super::versions::{Draft, MAX_BUFFERS, Pin, TOO_MANY_VERSIONS, Target, Versions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::clock::monotonic_nanos;
+use crate::sys::clock::{monotonic_nanos, realtime_nanos};
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::{fork, kill_point};
@@ -424,7 +424,7 @@ impl Writing<'_> {
     /// Makes it the last complete version, for everybody at once, and wakes who waits. Returns its number.
     pub(crate) fn commit(mut self) -> u64 {
         let page = self.versioned.published.page();
-        page.committed.store(nanos_now(), Ordering::Relaxed);
+        page.committed.store(realtime_nanos(), Ordering::Relaxed);
         let version = self.draft.take().expect("there is one until now").commit();
         kill_point!("shared.commit.end");
         page.ring();

@@ -25,7 +25,7 @@
 //! | `signal` | which signal is to end the program |
 //! | `crash` | the signal that ends a worker: what the kernel tells of it |
 //! | `oom` | whether the kernel killed for want of memory |
-//! | `clock` | time that stands still while the machine sleeps |
+//! | `clock` | the clocks, in nanoseconds |
 //! | `kill_point` | named places at which a test may have a process killed |
 //!
 //! # Rules

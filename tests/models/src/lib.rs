@@ -44,6 +44,8 @@ pub mod reaping;
 pub mod recycling;
 /// The memory of one job used for the next.
 pub mod reuse;
+/// Servers of one name, and the item that they have.
+pub mod serving;
 /// Giving blocks back for want of space.
 pub mod space;
 /// Sweeping while others claim and cancel.

@@ -308,6 +308,77 @@ pub fn an_old_buffer_is_not_taken_for_the_last() {
     seen.assert_both();
 }
 
+/// *Goal:* what was once too old to be taken for the last version stays so, when a buffer that is older still is let go and used.
+///
+/// *Actors:* a reader that knows version 2, and comes when 3 and 4 are there; a writer that writes version 5 over it, then 6 over version 1,
+/// which was held until then.
+///
+/// *What would break it:* a floor that can fall.
+pub fn a_floor_does_not_fall() {
+    let seen = Arc::new(Seen::default());
+    let noted = Arc::clone(&seen);
+    check(3, move || {
+        let file = Shared::new(File::<AtomicU64>::new(4, 1, 1));
+        let held = file.versions().pin(OWN_SEAT).unwrap();
+        for _ in 2..=4 {
+            file.write(&[0], Bytes::AfterTheStamp);
+        }
+        let writer = {
+            let file = Shared::clone(&file);
+            thread::spawn(move || {
+                file.write(&[0], Bytes::AfterTheStamp);
+                file.versions().unpin(held);
+                file.write(&[0], Bytes::AfterTheStamp);
+            })
+        };
+        let copied = file.copy(0, 2, Copy::Checked);
+        noted.note(copied.is_some());
+        assert!(copied.is_none_or(|halves| halves == [2; HALVES]), "{copied:?} of 2");
+        writer.join().unwrap();
+    });
+    seen.assert_both();
+}
+
+/// *Goal:* what a dead writer has written over is not taken for what was there before, whoever says that it is torn.
+///
+/// *Actors:* a reader that knows version 2, and comes when 3 is there; a writer that dies after `k` steps of writing version 4 over it; the
+/// next one, which discards that. Version 1 is held all the time, and so there to be mistaken for 2.
+///
+/// *What would break it:* a buffer that is seen to be torn, without the floor that was stored before.
+pub fn a_floor_outlives_its_writer() {
+    let seen = Arc::new(Seen::default());
+    for n_steps in 0..=WRITER_STEPS / 2 {
+        let noted = Arc::clone(&seen);
+        check(2, move || {
+            let file = Shared::new(File::<AtomicU64>::new(3, 1, 1));
+            let _held = file.versions().pin(OWN_SEAT).unwrap();
+            for _ in 2..=3 {
+                file.write(&[0], Bytes::AfterTheStamp);
+            }
+            let mortal = {
+                let file = Shared::clone(&file);
+                thread::spawn(move || {
+                    let _lock = file.writer.lock().unwrap();
+                    mortal::live(n_steps, || file.write(&[0], Bytes::AfterTheStamp));
+                })
+            };
+            let next = {
+                let file = Shared::clone(&file);
+                thread::spawn(move || {
+                    let _lock = file.writer.lock().unwrap();
+                    file.versions().discard();
+                })
+            };
+            let copied = file.copy(0, 2, Copy::Checked);
+            noted.note(copied.is_some());
+            assert!(copied.is_none_or(|halves| halves == [2; HALVES]), "{copied:?} of 2");
+            mortal.join().unwrap();
+            next.join().unwrap();
+        });
+    }
+    seen.assert_both();
+}
+
 /// *Goal:* columns that are copied one by one, and are intact, are of one version, though not every version writes each of them.
 ///
 /// *Actors:* a writer that writes the first column as version 3, both as version 4; a reader that copies both columns at one version.
@@ -422,6 +493,45 @@ pub fn a_writer_may_die_at_any_step(takeover: Takeover) {
     died.assert_both();
 }
 
+/// *Goal:* the writer after a dead one may die at any step, too: it leaves nothing by which the one after it takes parts for its own.
+///
+/// *Actors:* a writer of two columns that dies after `k` steps, the next after `l`, for every `k` and `l`; a third, which writes one of the
+/// columns; a reader that makes a copy of both meanwhile.
+///
+/// *What would break it:* a draft that counts as discarded, or as committed, before it is.
+pub fn a_successor_may_die_too() {
+    for first in 0..=WRITER_STEPS {
+        // To discard takes a step for each column, and one more.
+        for second in 0..=WRITER_STEPS + 3 {
+            check(1, move || {
+                let file = Shared::new(File::<AtomicU64>::new(2, 2, 2));
+                let reader = {
+                    let file = Shared::clone(&file);
+                    thread::spawn(move || {
+                        let version = file.versions().version();
+                        (version, [0, 1].map(|column| file.copy(column, version, Copy::Checked)))
+                    })
+                };
+                for n_steps in [first, second] {
+                    mortal::live(n_steps, || file.write(&[0, 1], Bytes::AfterTheStamp));
+                }
+                let last = file.write(&[0], Bytes::AfterTheStamp);
+                assert!((3..=5).contains(&last), "{last}");
+                let (version, copies) = reader.join().unwrap();
+                for (column, copied) in copies.into_iter().enumerate() {
+                    let wanted = if column == 1 && version == last { version - 1 } else { version };
+                    assert!(
+                        copied.is_none_or(|halves| halves == [wanted; HALVES]),
+                        "{copied:?} of {version}"
+                    );
+                }
+                let now = [0, 1].map(|column| file.copy(column, last, Copy::Checked).unwrap());
+                assert_eq!(now, [[last; HALVES], [last - 1; HALVES]]);
+            });
+        }
+    }
+}
+
 /// *Goal:* a writer that dies, and the next one that dies while it discards what was left, harm nobody who holds a version.
 ///
 /// *Actors:* a writer that dies after `k` steps, the next after `l`, for every `k` and `l`; a third that writes three versions; a reader
@@ -503,11 +613,11 @@ pub fn pins_of_the_dead_are_cleared(max_preemptions: usize, clearing: Clearing) 
 
 /// *Goal:* a reader may die at any step: what it held stays held until it is cleared, and nobody else is harmed.
 ///
-/// *Actors:* a reader that dies after `k` steps, from pin to letting go; a writer that writes three versions meanwhile; one that clears
-/// what was left once the reader's lock is free, and reads.
+/// *Actors:* a reader that dies after `k` steps, from pin to letting go; one that clears what was left once the reader's lock is free; a
+/// writer that writes three versions meanwhile.
 ///
-/// *What would break it:* more pins than leave the writer a buffer, or pins of the dead that are not cleared: the next reader would find
-/// none that is free.
+/// *What would break it:* more pins than leave the writer a buffer; pins of the dead that are not cleared: the next reader would find none
+/// that is free; a writer to whom a buffer is given before what the dead one did to it has come to an end.
 pub fn a_reader_may_die_at_any_step() {
     for n_steps in 0..=4 {
         check(2, move || {
@@ -515,18 +625,19 @@ pub fn a_reader_may_die_at_any_step() {
             let mortal = {
                 let file = Shared::clone(&file);
                 thread::spawn(move || {
-                    let _lock = file.seat.lock().unwrap();
-                    mortal::live(n_steps, || file.hold(PASSED_SEAT, LetGo::AfterReading));
+                    {
+                        let _lock = file.seat.lock().unwrap();
+                        mortal::live(n_steps, || file.hold(PASSED_SEAT, LetGo::AfterReading));
+                    }
+                    // Somebody else by now.
+                    let _lock = file.seat.try_lock().expect("the kernel has given it back");
+                    file.versions().clear_pins(PASSED_SEAT);
                 })
             };
             for _ in 0..3 {
                 file.write(&[0], Bytes::AfterTheStamp);
             }
             mortal.join().unwrap();
-            {
-                let _lock = file.seat.try_lock().expect("the kernel has given it back");
-                file.versions().clear_pins(PASSED_SEAT);
-            }
             assert_eq!(file.hold(OWN_SEAT, LetGo::AfterReading), Some(6));
         });
     }

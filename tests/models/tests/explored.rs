@@ -9,6 +9,7 @@ use ndpool_models::explore::{Model, explore};
 use ndpool_models::lifetimes::{Flaw as Hasty, Lifetimes, Naming as Made, Part};
 use ndpool_models::reaping::{Flaw as Unsafe, Naming, Reaping};
 use ndpool_models::recycling::{Flaw as Careless, Recycling};
+use ndpool_models::serving::{Flaw as Rash, Left, Part as Does, Serving};
 
 fn holds(model: &impl Model) {
     let explored = explore(model).unwrap_or_else(|way| panic!("{way}"));
@@ -120,6 +121,48 @@ fn every_flaw_of_lifetimes_is_found_out() {
         (Hasty::WaitingStays, NO, CASTS[3], "something is left"),
     ] {
         let way = is_found_out(&Lifetimes { cast, naming, flaw, max_deaths: 1 });
+        assert!(way.contains(harm), "{flaw:?}: {way}");
+    }
+}
+
+/// Who meets under a server's name, and what is there.
+const MEETINGS: [(&[Does], Left); 9] = [
+    (&[Does::Serves, Does::Begins, Does::Publishes, Does::Publishes], Left::Nothing),
+    (&[Does::Serves, Does::Begins, Does::Publishes, Does::Removes], Left::Nothing),
+    (&[Does::Serves, Does::Begins, Does::Publishes, Does::Meddles], Left::Nothing),
+    (&[Does::Begins, Does::Begins, Does::Publishes, Does::ReapsDead], Left::ToRecover),
+    (&[Does::Begins, Does::Begins, Does::Publishes, Does::ReapsDead], Left::ToRemove),
+    (&[Does::Begins, Does::Publishes, Does::Publishes, Does::Meddles], Left::ToRemove),
+    (&[Does::Begins, Does::Begins, Does::Publishes, Does::ReapsOrphan], Left::Orphan),
+    (&[Does::Begins, Does::Publishes, Does::Removes, Does::ReapsOrphan], Left::Orphan),
+    (&[Does::Serves, Does::Publishes, Does::Publishes, Does::Removes], Left::Nothing),
+];
+
+#[test]
+fn what_a_living_server_has_is_taken_away_under_its_catalog_alone() {
+    for (cast, left) in MEETINGS {
+        for removes in [false, true] {
+            println!("{cast:?} {left:?} {removes}");
+            holds(&Serving { cast, left, removes, flaw: Rash::None, max_deaths: 2 });
+        }
+    }
+}
+
+#[test]
+fn every_flaw_of_serving_is_found_out() {
+    for (flaw, meeting, harm) in [
+        (Rash::NoLookOnceHeld, 0, "taken away under another catalog"),
+        (Rash::NoLookOnceHeld, 2, "taken away under another catalog"),
+        (Rash::NoWaitForNames, 0, "taken away under another catalog"),
+        (Rash::NoWaitForNames, 6, "taken away under another catalog"),
+        (Rash::LookBeforeHeld, 6, "taken away under another catalog"),
+        (Rash::ServerBeforeLock, 4, "removed what was published under it"),
+        (Rash::SwapWhatever, 8, "replaced what it was not to replace"),
+        (Rash::NoLookAfterwards, 0, "all have ended, and something stays"),
+    ] {
+        println!("{flaw:?} {meeting}");
+        let (cast, left) = MEETINGS[meeting];
+        let way = is_found_out(&Serving { cast, left, removes: false, flaw, max_deaths: 2 });
         assert!(way.contains(harm), "{flaw:?}: {way}");
     }
 }

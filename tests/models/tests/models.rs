@@ -217,6 +217,16 @@ fn an_old_buffer_is_not_taken_for_the_last() {
 }
 
 #[test]
+fn a_floor_of_versions_does_not_fall() {
+    versions::a_floor_does_not_fall();
+}
+
+#[test]
+fn a_floor_of_versions_outlives_its_writer() {
+    versions::a_floor_outlives_its_writer();
+}
+
+#[test]
 fn columns_are_of_one_version() {
     versions::columns_are_of_one_version(Bytes::AfterTheStamp);
 }
@@ -252,6 +262,11 @@ fn a_writer_of_versions_may_die_at_any_step() {
 #[should_panic]
 fn two_writers_of_versions_are_found_out() {
     versions::a_writer_may_die_at_any_step(Takeover::WithoutTheLock);
+}
+
+#[test]
+fn a_successor_of_versions_may_die_too() {
+    versions::a_successor_may_die_too();
 }
 
 #[test]

@@ -130,8 +130,8 @@ impl Analytics {
     ///
     /// # Errors
     ///
-    /// If the server's directory cannot be read. That there is no server, or that an item cannot be looked at, is said in the
-    /// [`Pass`].
+    /// If the server's directory cannot be read, or the system refuses to show what is in it, for want of descriptors for instance. That
+    /// there is no server, or that an item cannot be read, is said in the [`Pass`].
     pub fn pass(&mut self) -> Result<Pass> {
         let start = Instant::now();
         let (is_alive, infos) = match self.client.items() {

@@ -105,6 +105,8 @@ pub(crate) fn this_is_a_worker(supervisor: Option<u32>) {
 
 /// Passes a point.
 pub(crate) fn reach(point: &'static str) {
+    #[cfg(test)]
+    super::hook::reach(point);
     let orders = ORDERS.get_or_init(Orders::from_environment);
     if let Some(trace) = &orders.trace {
         let role = if SUPERVISOR.get().is_some() { "worker" } else { "supervisor" };

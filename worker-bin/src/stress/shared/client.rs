@@ -201,7 +201,7 @@ impl Client<'_> {
             return Ok(());
         }
         let array = self.data.any_array(item)?;
-        self.desk.count(match array.wait(array.version(), Some(PULSE))? {
+        self.desk.count(match array.wait(array.version(), Some(PULSE)) {
             Change::Newer(_) => "woken: newer version",
             Change::Replaced => "woken: replaced",
             Change::Removed => "woken: removed",

@@ -13,7 +13,7 @@ use ndpool::ndarray::prelude::*;
 use ndpool::server::DataClient;
 use ndpool::shared::Schema;
 use nix::sys::signal::Signal;
-use support::server::{Running, files_of, new_name};
+use support::server::{Ended, Running, files_of, new_name};
 use support::{Files, json, ndpool, run, stderr, stdout};
 
 fn ramp(start: f64) -> Array2<f64> {
@@ -128,7 +128,8 @@ fn a_server_goes_on_when_nobody_reads_what_it_prints() {
     let x = files.npy("x.npy", &ramp(4.0));
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let mut server = ndpool().args(["serve", "--name", &name, "--watch", &x]).stdout(writer).spawn().unwrap();
+    let server = ndpool().args(["serve", "--name", &name, "--watch", &x]).stdout(writer).spawn();
+    let mut server = Ended(server.unwrap());
     let wait = std::time::Duration::from_secs(60);
     let client = DataClient::connect_when_there(&ndpool::shared::Options::new(), &name, wait).unwrap();
     // A change of what there is: the item is created, and swapped for one of another shape.
@@ -138,8 +139,8 @@ fn a_server_goes_on_when_nobody_reads_what_it_prints() {
     let item = client.any_array("x").unwrap();
     files.npy("x.npy", &array![1.0]);
     assert_eq!(item.wait(1, Some(wait)), ndpool::server::Change::Replaced);
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.id().cast_signed()), Signal::SIGTERM).unwrap();
-    assert_eq!(server.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.0.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert_eq!(server.0.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
 }
 
 #[test]

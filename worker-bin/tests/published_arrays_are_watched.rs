@@ -17,7 +17,7 @@ use ndpool::server::DataClient;
 use ndpool::shared::Schema;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use support::server::{Running, new_name};
+use support::server::{Ended, Running, new_name};
 use support::{Files, keys, ndpool, run, stderr, stdout};
 
 const EVERY: [&str; 2] = ["--every", "10ms"];
@@ -157,8 +157,8 @@ fn a_table_on_a_terminal_is_drawn_over_the_one_before() {
     let x = files.npy("x.npy", &array![1.0, 2.0, 6.0]);
     let mut server = Running::serve(&name, &[&x, &format!("a_longer_name={x}")]);
     let terminal = nix::pty::openpty(None, None).expect("a terminal");
-    let mut watch =
-        ndpool().args(["watch", &name, EVERY[0], EVERY[1]]).stdout(terminal.slave).spawn().unwrap();
+    let watch = ndpool().args(["watch", &name, EVERY[0], EVERY[1]]).stdout(terminal.slave).spawn();
+    let mut watch = Ended(watch.unwrap());
     let mut shown = std::fs::File::from(terminal.master);
     let mut output = String::new();
     // Reads on until the newest whole look fits.
@@ -182,8 +182,8 @@ fn a_table_on_a_terminal_is_drawn_over_the_one_before() {
         "{one:?}"
     );
     assert!(!one[1].contains("a_longer_name"), "{one:?}");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(watch.id().cast_signed()), Signal::SIGINT).unwrap();
-    assert_eq!(watch.wait().unwrap().code(), Some(0));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(watch.0.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert_eq!(watch.0.wait().unwrap().code(), Some(0));
     server.end();
 }
 

@@ -139,6 +139,15 @@ impl Versioned {
         self.forks != fork::generation()
     }
 
+    /// That a forked child, which has not the memory, must not touch it.
+    pub(crate) fn refuse_in_forked_child(&self) -> Result<()> {
+        if self.is_forked() {
+            let message = format!("`{}` was attached before this process was forked", self.published.name());
+            return Err(Error::new(ErrorKind::Segment, message).with_hint("attach anew in the child"));
+        }
+        Ok(())
+    }
+
     fn mapping(&self) -> &Mapping {
         self.published.mapping()
     }
@@ -168,10 +177,7 @@ impl Versioned {
     ///
     /// As [`copy_at`](Self::copy_at) does.
     pub(crate) fn copy_latest(&self, target: &mut [MaybeUninit<u8>]) -> Result<u64> {
-        if self.is_forked() {
-            let message = format!("`{}` was attached before this process was forked", self.published.name());
-            return Err(Error::new(ErrorKind::Segment, message).with_hint("attach anew in the child"));
-        }
+        self.refuse_in_forked_child()?;
         let first = self.version();
         let mut version = first;
         for n_tried in 1..=N_TRIES {

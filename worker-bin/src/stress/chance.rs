@@ -46,6 +46,19 @@ impl Chance {
         &of[self.index(0..of.len())]
     }
 
+    /// One of several, each as often as the weight before it says.
+    pub fn weighted<T: Copy>(&mut self, of: &[(u64, T)]) -> T {
+        let total = of.iter().map(|(weight, _)| weight).sum();
+        let mut at = self.within(0..total);
+        for &(weight, what) in of {
+            if at < weight {
+                return what;
+            }
+            at -= weight;
+        }
+        unreachable!("the weights add up to the total")
+    }
+
     /// A time in milliseconds of the range.
     pub fn millis(&mut self, range: Range<u64>) -> Duration {
         Duration::from_millis(self.within(range))

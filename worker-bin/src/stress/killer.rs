@@ -73,7 +73,7 @@ impl Killer {
         self.next = self.next.max(Instant::now().checked_sub(MAX_LATE).unwrap_or(self.next));
         self.next += self.chance.pause(MEAN_PAUSE);
         herd.look();
-        let stroke = self.draw();
+        let stroke = self.chance.weighted(&STROKES);
         // Drawn whether or not it is of use, so that what is drawn next does not depend on it.
         let (who, which, millis) = (self.chance.next(), self.chance.next(), self.chance.within(5..500));
         let supervisors: Vec<u32> =
@@ -135,18 +135,6 @@ impl Killer {
             }
             (_, None) => {}
         }
-    }
-
-    fn draw(&mut self) -> Stroke {
-        let total = STROKES.iter().map(|(weight, _)| weight).sum();
-        let mut at = self.chance.within(0..total);
-        for (weight, stroke) in STROKES {
-            if at < weight {
-                return stroke;
-            }
-            at -= weight;
-        }
-        unreachable!("the weights add up to the total")
     }
 }
 

@@ -112,6 +112,17 @@ impl Running {
     }
 }
 
+/// A process that does not outlive its test, however that ends.
+pub struct Ended(pub Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // Killed, a server would leave what it has to the next one.

@@ -215,6 +215,9 @@ impl Analytics {
                 Held::Array(item) => vec![see_array(info, &mut *item)?],
                 Held::Frame(item) => see_frame(info, item)?,
             };
+        } else {
+            // The list is older than the look: a version that came between them was seen with the time of the one before.
+            attached.seen.iter_mut().for_each(|seen| seen.written = info.changed);
         }
         Ok(Some((attached, is_new)))
     }
@@ -278,6 +281,10 @@ fn is_gone(error: &Error) -> bool {
 }
 
 /// Time from `elapsed` to the next whole interval.
+///
+/// # Panics
+///
+/// If `every` is zero.
 pub fn until_next(elapsed: Duration, every: Duration) -> Duration {
     let into = elapsed.as_nanos() % every.as_nanos();
     every - Duration::from_nanos(u64::try_from(into).unwrap_or(0))
@@ -286,6 +293,22 @@ pub fn until_next(elapsed: Duration, every: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::DataServer;
+
+    #[test]
+    fn a_version_that_is_newer_than_the_list_gets_its_own_time_with_the_next() {
+        let server = DataServer::new(&format!("analytics-time-{}", std::process::id())).unwrap();
+        server.put("x", &ndarray::array![1.0]).unwrap();
+        let worker = Analytics::new(server.client().clone());
+        let before = server.info("x").unwrap();
+        server.put("x", &ndarray::array![2.0]).unwrap();
+        let after = server.info("x").unwrap();
+        assert_ne!(before.changed, after.changed);
+        let (held, _) = worker.look(&before, None).unwrap().unwrap();
+        assert_eq!(held.seen[0].version, 2);
+        let (held, is_new) = worker.look(&after, Some(held)).unwrap().unwrap();
+        assert_eq!((held.seen[0].written, is_new), (after.changed, false));
+    }
 
     #[test]
     fn passes_begin_at_whole_intervals() {

@@ -28,7 +28,8 @@ pub struct Frame<T, D: Dimension> {
 /// A reader of a [`DoubleBuffer`](super::DoubleBuffer). It gets the last complete frame each time, and knows which it got before.
 pub struct Reader<T: Element, D: Dimension> {
     shared: Arc<Shared<D>>,
-    number: u64,
+    /// The frame that it got last, if any.
+    got: Option<u64>,
     missed: u64,
     /// For frames that cannot be lent.
     scratch: Vec<MaybeUninit<T>>,
@@ -36,7 +37,7 @@ pub struct Reader<T: Element, D: Dimension> {
 
 impl<T: Element, D: Dimension> Reader<T, D> {
     pub(super) fn new(shared: Arc<Shared<D>>) -> Self {
-        Self { shared, number: 0, missed: 0, scratch: Vec::new() }
+        Self { shared, got: None, missed: 0, scratch: Vec::new() }
     }
 
     /// The file, as far as others need it.
@@ -83,7 +84,7 @@ impl<T: Element, D: Dimension> Reader<T, D> {
             }
             _ => self.read_with(|frame| target.assign(&frame))?,
         }
-        Ok(self.number)
+        Ok(self.number())
     }
 
     /// Lends the last complete frame: zeros if there is none yet.
@@ -145,7 +146,7 @@ impl<T: Element, D: Dimension> Reader<T, D> {
 
     /// Number of the frame that this reader got last; 0 if none.
     pub fn number(&self) -> u64 {
-        self.number
+        self.got.unwrap_or(0)
     }
 
     /// How many frames were written between the two that this reader got last.
@@ -154,8 +155,8 @@ impl<T: Element, D: Dimension> Reader<T, D> {
     }
 
     fn note(&mut self, number: u64) {
-        self.missed = if self.number == 0 { 0 } else { number.saturating_sub(self.number + 1) };
-        self.number = number;
+        self.missed = self.got.map_or(0, |before| number.saturating_sub(before + 1));
+        self.got = Some(number);
     }
 }
 
@@ -183,7 +184,7 @@ fn no_values<D>(shared: &Shared<D>, number: u64) -> Error {
 impl<T: Element, D: Dimension> fmt::Debug for Reader<T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
-            .field("number", &self.number)
+            .field("number", &self.number())
             .field("missed", &self.missed)
             .finish_non_exhaustive()
     }

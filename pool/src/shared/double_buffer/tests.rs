@@ -196,6 +196,14 @@ fn readers_know_what_they_missed() {
         let frame = reader.read().unwrap();
         assert_eq!((frame.number, frame.missed), (number, missed));
     }
+    // Who got the zeros that there were before the first frame has missed it, too.
+    let buffer = DoubleBuffer::<u64, Ix0>::create_with(&scratch.options(), "b", ()).unwrap();
+    let (mut writer, mut early) = (buffer.writer().unwrap(), buffer.reader());
+    assert_eq!(early.read().unwrap().number, 0);
+    for _ in 0..3 {
+        writer.write(|_| ());
+    }
+    assert_eq!((early.read().unwrap().missed, early.missed()), (2, 2));
 }
 
 #[test]

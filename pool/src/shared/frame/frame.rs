@@ -36,7 +36,7 @@ const ATTEMPTS: usize = 3;
 /// process may write on.
 ///
 /// Each version that can be lent costs the memory of a record, which is all columns once, beside the two that it takes without:
-/// [`create_lending`](Self::create_lending). A handle may be used by many threads.
+/// [`create_lending`](Self::create_lending). A handle may be used by many threads, but not in a child made by `fork`.
 ///
 /// The file is what NumPy can map: `docs/python.md` of the repository shows how Python reads a column, with the version before and
 /// after.
@@ -286,7 +286,8 @@ impl SharedFrame {
     /// Writes the next version: once the closure has returned, all that it wrote is there, at once. Never waits for readers.
     ///
     /// If the closure returns an error or panics, or the process dies, the last version stays. The handle that has written is the writer
-    /// until it is dropped (whatever snapshots of it live on), its process ends, or it says [`stop_writing`](Self::stop_writing); no other handle can write until then.
+    /// until it is dropped (whatever
+    /// snapshots of it live on), its process ends, or it says [`stop_writing`](Self::stop_writing); no other handle can write until then.
     ///
     /// # Errors
     ///

@@ -58,6 +58,7 @@ impl Snapshot {
 
     /// The newest version, with columns that are copied when they are asked for.
     pub(super) fn lazy(inner: &Arc<Inner>) -> Result<Self> {
+        inner.versioned.refuse_in_forked_child()?;
         let copy = Some(inner.memory()?);
         let columns = inner.layout.columns.iter().map(|_| OnceLock::new()).collect();
         let version = inner.versioned.version();

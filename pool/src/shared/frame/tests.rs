@@ -2,6 +2,7 @@
 //! good frame, with bytes changed, under another name.
 
 use std::fs;
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -9,7 +10,8 @@ use super::{Schema, SharedFrame};
 use crate::error::{ErrorKind, Result};
 use crate::segment::PAGE_BYTES;
 use crate::shared::Options;
-use crate::testing::scratch_directory;
+use crate::sys::fork::fork_for_test;
+use crate::testing::{actor, role, run, scratch_directory};
 
 const N_ROWS: usize = 100;
 
@@ -160,5 +162,33 @@ fn a_frame_that_is_dropped_lets_others_write_though_its_snapshots_live() {
         assert_eq!(snapshot.column::<f64>("price").unwrap().to_vec(), [1.0; 3]);
         assert_eq!(snapshot.n_behind(), 1);
     }
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_forked_child_gets_errors_and_leaves_its_parent_alone() {
+    const TEST: &str = "shared::frame::tests::a_forked_child_gets_errors_and_leaves_its_parent_alone";
+    if role().is_none() {
+        // A fork wants a process in which no other thread is in the middle of anything.
+        let (status, output) = run(actor(&[], TEST, "alone", Path::new("/")));
+        assert!(status.success() && output.contains("1 passed"), "{output}");
+        return;
+    }
+    let directory = scratch_directory("frame-forked");
+    let options = Options::new().directory(&directory);
+    let frame = ManuallyDrop::new(SharedFrame::create_with(&options, "x", &schema()).unwrap());
+    frame.write(|frame| frame.column_mut::<bool>("up").map(|mut up| up.fill(true))).unwrap();
+    let lent = ManuallyDrop::new(frame.try_snapshot().unwrap());
+    let child = fork_for_test(|| {
+        assert_eq!(frame.read(|_| Ok(())).unwrap_err().kind(), ErrorKind::Segment);
+        assert_eq!(frame.try_snapshot().unwrap_err().kind(), ErrorKind::Segment);
+        assert_eq!(frame.try_copy().unwrap_err().kind(), ErrorKind::Segment);
+        drop((ManuallyDrop::into_inner(lent), ManuallyDrop::into_inner(frame)));
+    });
+    let status = nix::sys::wait::waitpid(child, None).unwrap();
+    assert_eq!(status, nix::sys::wait::WaitStatus::Exited(child, 0));
+    let other = SharedFrame::attach_with(&options, "x", &schema()).unwrap();
+    assert_eq!(other.write(|_| Ok(())).unwrap_err().kind(), ErrorKind::Busy);
+    assert_eq!(other.try_snapshot().unwrap().version(), 2);
     fs::remove_dir_all(directory).unwrap();
 }

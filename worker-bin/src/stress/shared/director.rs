@@ -275,7 +275,7 @@ impl<'a> Director<'a> {
     }
 
     fn strike(&mut self) {
-        let stroke = self.draw();
+        let stroke = self.chance.weighted(&STROKES);
         let client = self.chance.within(1..N_CLIENTS + 1);
         let until = Instant::now() + self.chance.millis(5..600);
         match stroke {
@@ -290,18 +290,6 @@ impl<'a> Director<'a> {
                 (0..=N_CLIENTS).for_each(|index| self.end(index, Signal::SIGKILL));
             }
         }
-    }
-
-    fn draw(&mut self) -> Stroke {
-        let total = STROKES.iter().map(|(weight, _)| weight).sum();
-        let mut at = self.chance.within(0..total);
-        for (weight, stroke) in STROKES {
-            if at < weight {
-                return stroke;
-            }
-            at -= weight;
-        }
-        unreachable!("the weights add up to the total")
     }
 
     fn end(&mut self, index: u64, signal: Signal) {

@@ -495,8 +495,9 @@ fn a_forked_child_gives_nothing_back() {
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => {
                 drop(guard);
+                let is_refused = matches!(x.lock(), Err(LockError::Forked));
                 // SAFETY: no pointers, and it does not return.
-                unsafe { libc::_exit(0) }
+                unsafe { libc::_exit((!is_refused).into()) }
             }
             ForkResult::Parent { child } => {
                 say(&format!("{:?}", waitpid(child, None).unwrap()));

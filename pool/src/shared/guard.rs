@@ -10,8 +10,8 @@ use ndarray::{ArrayRef, ArrayViewMut, Dimension};
 use super::mutex::Mutex;
 use crate::array::Element;
 use crate::error::{Error, ErrorKind};
+use crate::sys::kill_point;
 use crate::sys::shelf::Shelved;
-use crate::sys::{fork, kill_point};
 
 /// Locks that this thread holds, given back when dropped.
 pub(super) struct Held<T: Element, D: Dimension> {
@@ -57,8 +57,8 @@ impl<T: Element, D: Dimension> Drop for Held<T, D> {
     #[inline]
     fn drop(&mut self) {
         let mutex = self.mutex();
-        // A forked child has neither the memory nor the locks.
-        if mutex.forks != fork::generation() {
+        // It has neither the memory nor the locks.
+        if mutex.is_forked() {
             return;
         }
         if !self.was_panicking && thread::panicking() {
@@ -208,6 +208,8 @@ pub enum LockError<'a, T: Element, D: Dimension> {
     Held,
     /// This thread holds it already, by the same handle.
     Deadlock,
+    /// The process was forked from the one that has the handle, and has not its memory.
+    Forked,
 }
 
 impl<T: Element, D: Dimension> fmt::Display for LockError<'_, T, D> {
@@ -224,6 +226,7 @@ impl<T: Element, D: Dimension> fmt::Display for LockError<'_, T, D> {
             }
             Self::Held => f.write_str("others held the mutex all the time"),
             Self::Deadlock => f.write_str("this thread holds the mutex already"),
+            Self::Forked => f.write_str("the mutex was attached before this process was forked"),
         }
     }
 }
@@ -240,6 +243,7 @@ impl<T: Element, D: Dimension> From<LockError<'_, T, D>> for Error {
             }
             LockError::Held => "wait longer, or without a limit",
             LockError::Deadlock => "drop the guard before the lock is taken again",
+            LockError::Forked => "attach anew in the child",
         };
         Self::new(ErrorKind::Lock, message).with_hint(hint)
     }
@@ -263,6 +267,7 @@ impl<T: Element, D: Dimension> fmt::Debug for LockError<'_, T, D> {
             Self::Poisoned(poisoned) => f.debug_tuple("Poisoned").field(poisoned).finish(),
             Self::Held => f.write_str("Held"),
             Self::Deadlock => f.write_str("Deadlock"),
+            Self::Forked => f.write_str("Forked"),
         }
     }
 }

@@ -48,7 +48,7 @@ use crate::sys::view::{self, checked_len_bytes};
 /// # Threads
 ///
 /// Threads of a process share one handle, or have one each. A thread that locks again what it holds by the same handle gets
-/// [`LockError::Deadlock`]; by another handle it waits for ever. In a child made by `fork` a mutex cannot be used, and a guard
+/// [`LockError::Deadlock`]; by another handle it waits for ever. A child made by `fork` gets [`LockError::Forked`], and a guard
 /// that is dropped there unlocks nothing.
 ///
 /// # Example
@@ -82,7 +82,7 @@ pub struct Mutex<T: Element, D: Dimension> {
     /// Where guards have what they lend, a place for each lock.
     parts: Shelf<Part<T, D>>,
     /// To tell a forked child.
-    pub(super) forks: u32,
+    forks: u32,
 }
 
 impl<T: Element, D: Dimension> Mutex<T, D> {
@@ -272,7 +272,8 @@ impl<T: Element, D: Dimension> Mutex<T, D> {
     ///
     /// # Errors
     ///
-    /// [`LockError::Poisoned`] with the guard, if a holder died or panicked; [`LockError::Deadlock`] if this thread holds the lock already.
+    /// [`LockError::Poisoned`] with the guard, if a holder died or panicked; [`LockError::Deadlock`] if this thread holds the lock already;
+    /// [`LockError::Forked`] in a forked child.
     #[inline]
     pub fn lock(&self) -> Result<MutexGuard<'_, T, D>, LockError<'_, T, D>> {
         self.take(0..self.n_rows(), 0..self.n_stripes(), None)
@@ -345,6 +346,12 @@ impl<T: Element, D: Dimension> Mutex<T, D> {
         self.take(rows.clone(), self.stripes_of(&rows), Some(limit))
     }
 
+    /// Whether this process is a forked child of the one that has the handle. Asked with each lock, so it costs no system call.
+    #[inline]
+    pub(super) fn is_forked(&self) -> bool {
+        self.forks != fork::generation()
+    }
+
     /// Whether all or part of it is locked at this moment, perhaps by a process that is dead.
     pub fn is_locked(&self) -> bool {
         (0..self.n_stripes()).any(|stripe| self.stripes.is_held(stripe))
@@ -364,6 +371,9 @@ impl<T: Element, D: Dimension> Mutex<T, D> {
         stripes: Range<usize>,
         limit: Option<Duration>,
     ) -> Result<MutexGuard<'_, T, D>, LockError<'_, T, D>> {
+        if self.is_forked() {
+            return Err(LockError::Forked);
+        }
         if stripes.len() == 1 {
             // Whatever may panic comes before the lock is taken. So nothing need be taken back, and the compiler writes the part to its
             // place at once, in place of building it elsewhere.

@@ -286,8 +286,8 @@ impl SharedFrame {
     /// Writes the next version: once the closure has returned, all that it wrote is there, at once. Never waits for readers.
     ///
     /// If the closure returns an error or panics, or the process dies, the last version stays. The handle that has written is the writer
-    /// until it is dropped (whatever
-    /// snapshots of it live on), its process ends, or it says [`stop_writing`](Self::stop_writing); no other handle can write until then.
+    /// until it is dropped (whatever snapshots of it live on), its process ends, or it says [`stop_writing`](Self::stop_writing); no
+    /// other handle can write until then.
     ///
     /// # Errors
     ///

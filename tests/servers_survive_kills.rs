@@ -321,6 +321,8 @@ fn a_swap_never_shows_a_half_whoever_is_killed() {
     server.put("x", &array![1.0]).unwrap();
     drop(server);
     assert_eq!(files(&name), [""; 0]);
+    // Those that were killed last have had no look since.
+    drop(DataServer::new(&name).unwrap());
 }
 
 /// Creates items until it is refused, and says how many.

@@ -169,6 +169,11 @@ impl Catalog {
         }
     }
 
+    /// Has what the server before said hold again, but for the mode, which is the file's. For the server, which ends.
+    pub(super) fn give_terms_back(&self, before: Terms) {
+        write(&self.published, Terms { group_read: self.terms().group_read, ..before });
+    }
+
     /// Process of the last server, in its own namespace.
     pub(super) fn pid(&self) -> u32 {
         u32::try_from(self.load(Word::Pid)).unwrap_or(0)

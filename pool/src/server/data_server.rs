@@ -95,7 +95,7 @@ impl ServerBuilder {
         let Self { name, options, terms, handles_signals } = self;
         check_name(&name)?;
         let begun = Naps::new(PATIENCE).until(|| begin(&options, &name, terms))?;
-        let Some(Begun { catalog, recovered, is_new }) = begun else {
+        let Some(Begun { catalog, recovered, before }) = begun else {
             let doing = "gives and takes the name of server";
             return Err(ServerError::Busy { name, doing, seconds: PATIENCE.as_secs() }.into());
         };
@@ -116,9 +116,9 @@ impl ServerBuilder {
         match connected {
             Ok(client) => Ok(DataServer { core, client, recovered }),
             Err(error) => {
-                // What was there before is the next one's.
-                if !is_new || !recovered.is_empty() {
-                    core.abandon();
+                // What was there before is the next one's, on the terms that held.
+                if before.is_some() || !recovered.is_empty() {
+                    core.abandon(before);
                 }
                 Err(error)
             }
@@ -141,8 +141,8 @@ struct Begun {
     catalog: Catalog,
     /// Items that were there.
     recovered: Vec<String>,
-    /// Whether there was no catalog before.
-    is_new: bool,
+    /// The terms of the server before, if there was a catalog.
+    before: Option<Terms>,
 }
 
 /// Takes the name as it is now; `None` if that has changed meanwhile.
@@ -156,8 +156,9 @@ fn begin(options: &Options, name: &str, terms: Terms) -> Result<Option<Begun>> {
         },
     };
     match take_over(&catalog, terms, is_new) {
-        Ok(Some((successor, recovered))) => {
-            Ok(Some(Begun { catalog: successor.unwrap_or(catalog), recovered, is_new }))
+        Ok(Some(TakenOver { successor, recovered, before })) => {
+            let before = (!is_new).then_some(before);
+            Ok(Some(Begun { catalog: successor.unwrap_or(catalog), recovered, before }))
         }
         Ok(None) => Ok(None),
         Err(_) if !catalog.is_current() => Ok(None),
@@ -170,13 +171,18 @@ fn begin(options: &Options, name: &str, terms: Terms) -> Result<Option<Begun>> {
     }
 }
 
-/// Becomes the server of this catalog. Gives the catalog that has taken its place, if one had to, and the items that the server before has
-/// left. `None` if another server was faster.
-fn take_over(
-    catalog: &Catalog,
-    terms: Terms,
-    is_new: bool,
-) -> Result<Option<(Option<Catalog>, Vec<String>)>> {
+/// What comes of a catalog whose server one becomes.
+struct TakenOver {
+    /// The catalog that has taken its place, if one had to.
+    successor: Option<Catalog>,
+    /// Items that the server before has left.
+    recovered: Vec<String>,
+    /// Its terms.
+    before: Terms,
+}
+
+/// Becomes the server of this catalog; `None` if another one was faster.
+fn take_over(catalog: &Catalog, terms: Terms, is_new: bool) -> Result<Option<TakenOver>> {
     let taken = || {
         // It may be ending at this very moment, and then the name is free.
         if !catalog.is_current() {
@@ -210,7 +216,7 @@ fn take_over(
         }
         None
     };
-    Ok(Some((successor, recovered)))
+    Ok(Some(TakenOver { successor, recovered, before }))
 }
 
 /// The second part of a name.
@@ -227,10 +233,14 @@ struct Core {
 }
 
 impl Core {
-    /// Lets go of the name, and leaves everything as it is, for the next server.
-    fn abandon(&self) {
-        if !fork::is_forked(self.owner) && !self.has_ended.swap(true, Ordering::SeqCst) {
-            *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Lets go of the name, and leaves everything as it was, for the next server.
+    fn abandon(&self, before: Option<Terms>) {
+        if fork::is_forked(self.owner) || self.has_ended.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let catalog = self.catalog.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(catalog), Some(before)) = (catalog, before) {
+            catalog.give_terms_back(before);
         }
     }
 

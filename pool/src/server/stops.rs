@@ -319,7 +319,16 @@ fn a_failed_start_removes_nothing() {
     drop(planned);
     let second = place.start();
     assert_eq!(second.recovered(), ["a"]);
-    drop(second);
+    // Nor does it have that removed later, on terms that never held.
+    kill(&place.0, second);
+    let (catalog, away) = (place.path("ndpool.s"), place.path("ndpool.away"));
+    let paths = (catalog.clone(), away.clone());
+    let planned = at("server.begun", move || fs::rename(paths.0, paths.1).unwrap());
+    place.builder().after_kill(AfterKill::Remove).start().unwrap_err();
+    drop(planned);
+    fs::rename(away, catalog).unwrap();
+    assert_eq!(list_in(&place.0).unwrap()[0].after_kill, AfterKill::Recover);
+    drop(place.start());
     // One that has made its catalog leaves none.
     let catalog = place.path("ndpool.s");
     let planned = at("server.begun", move || fs::rename(&catalog, catalog.with_extension("away")).unwrap());

@@ -75,3 +75,13 @@ pub(crate) const SMALL_SHARED_MEMORY: &[&str] = &[
     "-c",
     "mount -t tmpfs -o size=64m none /dev/shm || { echo cannot mount; exit 77; }; exec \"$0\" \"$@\"",
 ];
+
+/// Whether this is a process in which nothing but this test runs. If not, it is run in one, and was seen to pass.
+pub(crate) fn runs_alone(test: &str) -> bool {
+    if role().is_some() {
+        return true;
+    }
+    let (status, output) = run(actor(&[], test, "alone", std::path::Path::new("/")));
+    assert!(status.success() && output.contains("1 passed"), "{output}");
+    false
+}

@@ -75,15 +75,18 @@ pub fn ls(args: &LsArgs) -> Result<(), Failure> {
 
 pub fn reap(args: &ReapArgs) -> Result<(), Failure> {
     let runs = ndpool::reap(args.dry_run)?;
-    // What killed servers had, by their own terms; then what belongs to none.
+    // What killed servers had, by their own terms, with their catalogs; then what belongs to none.
+    let mut published = shared::list()?;
     let servers = server::reap(args.kept, args.dry_run)?;
-    let mut published: Vec<SharedInfo> = servers.into_iter().flat_map(|server| server.items).collect();
+    published.retain(|info| servers.iter().any(|server| server.name == info.name));
+    published.extend(servers.into_iter().flat_map(|server| server.items));
     for info in shared::reap(args.kept, args.dry_run)? {
         // A dry run finds the same twice.
         if published.iter().all(|other| other.path != info.path) {
             published.push(info);
         }
     }
+    published.sort_by(|one, other| one.name.cmp(&other.name));
     let now = SystemTime::now();
     if args.json {
         return print_json(&Reaped {

@@ -2,7 +2,6 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::mem::ManuallyDrop;
-use std::path::Path;
 use std::sync::Barrier;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -18,7 +17,7 @@ use crate::error::{ErrorKind, Result};
 use crate::segment::{DType, PAGE_BYTES, write_header};
 use crate::sys::primitive::Ordering;
 use crate::sys::{fork, host};
-use crate::testing::{actor, ready, role, run, scratch_directory, wait_until_ready};
+use crate::testing::{actor, ready, role, runs_alone, scratch_directory, wait_until_ready};
 
 thread_local! {
     /// Has this thread find a file system that knows no files without names; and a reaper that finds so many of its files before they
@@ -222,10 +221,8 @@ fn others_files_and_modes_are_refused() {
 #[test]
 fn a_forked_child_neither_holds_nor_removes_anything() {
     const TEST: &str = "shared::tests::a_forked_child_neither_holds_nor_removes_anything";
-    if role().is_none() {
-        // A fork wants a process in which no other thread is in the middle of anything.
-        let (status, output) = run(actor(&[], TEST, "alone", Path::new("/")));
-        assert!(status.success() && output.contains("1 passed"), "{output}");
+    // A fork wants a process in which no other thread is in the middle of anything.
+    if !runs_alone(TEST) {
         return;
     }
     let directory = scratch_directory("shared-fork");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::segment::{Access, Backing, DType, Fill, Run, Segment, attach};
-use crate::testing::{actor, role, run, scratch_directory};
+use crate::testing::{runs_alone, scratch_directory};
 
 fn count(directory: &Path) -> usize {
     fs::read_dir(directory).unwrap().count()
@@ -202,10 +202,8 @@ fn punched_memory_is_free_though_mapped() {
 fn many_arrays_leave_memory_descriptors_and_mappings_as_they_were() {
     const TEST: &str =
         "segment::tests::living::many_arrays_leave_memory_descriptors_and_mappings_as_they_were";
-    if role().is_none() {
-        // Others must not open files meanwhile.
-        let (status, output) = run(actor(&[], TEST, "alone", Path::new("/")));
-        assert!(status.success(), "{output}");
+    // Others must not open files meanwhile.
+    if !runs_alone(TEST) {
         return;
     }
     let state = || {

@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayD, ArrayView, Ix0, Ix1, Ix2, IxDyn, arr0, array};
 use super::*;
 use crate::segment::DType;
 use crate::sys::fork::fork_for_test;
-use crate::testing::{actor, ready, role, run, scratch_directory, wait_until_ready};
+use crate::testing::{actor, ready, role, runs_alone, scratch_directory, wait_until_ready};
 
 /// A directory of one test's own, removed with all that is in it.
 struct Scratch(std::path::PathBuf);
@@ -258,10 +258,8 @@ fn the_file_is_one_that_numpy_opens() {
 #[test]
 fn a_forked_child_gets_errors_and_leaves_its_parent_alone() {
     const TEST: &str = "shared::double_buffer::tests::a_forked_child_gets_errors_and_leaves_its_parent_alone";
-    if role().is_none() {
-        // A fork wants a process in which no other thread is in the middle of anything.
-        let (status, output) = run(actor(&[], TEST, "alone", Path::new("/")));
-        assert!(status.success() && output.contains("1 passed"), "{output}");
+    // A fork wants a process in which no other thread is in the middle of anything.
+    if !runs_alone(TEST) {
         return;
     }
     let scratch = Scratch::new("forked");

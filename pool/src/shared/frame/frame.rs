@@ -254,7 +254,8 @@ impl SharedFrame {
     /// Holds the newest version: lent, if it can be, or copied as a whole, in one attempt.
     ///
     /// One that is lent costs nothing to make, but as long as it lives, others may have to copy. To keep one for long, make a
-    /// [`try_copy`](Self::try_copy).
+    /// [`try_copy`](Self::try_copy). One that is forgotten ([`mem::forget`](std::mem::forget)) lives until the process ends, and the
+    /// frame with it.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use crate::error::{ErrorKind, Result};
 use crate::segment::PAGE_BYTES;
 use crate::shared::Options;
 use crate::sys::fork::fork_for_test;
-use crate::testing::{actor, role, run, scratch_directory};
+use crate::testing::{runs_alone, scratch_directory};
 
 const N_ROWS: usize = 100;
 
@@ -168,10 +168,8 @@ fn a_frame_that_is_dropped_lets_others_write_though_its_snapshots_live() {
 #[test]
 fn a_forked_child_gets_errors_and_leaves_its_parent_alone() {
     const TEST: &str = "shared::frame::tests::a_forked_child_gets_errors_and_leaves_its_parent_alone";
-    if role().is_none() {
-        // A fork wants a process in which no other thread is in the middle of anything.
-        let (status, output) = run(actor(&[], TEST, "alone", Path::new("/")));
-        assert!(status.success() && output.contains("1 passed"), "{output}");
+    // A fork wants a process in which no other thread is in the middle of anything.
+    if !runs_alone(TEST) {
         return;
     }
     let directory = scratch_directory("frame-forked");

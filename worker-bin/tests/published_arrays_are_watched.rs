@@ -188,6 +188,27 @@ fn a_table_on_a_terminal_is_drawn_over_the_one_before() {
 }
 
 #[test]
+fn a_table_fits_its_terminal() {
+    let (files, name) = (Files::new(), new_name());
+    let x = files.npy("x.npy", &array![1.0]);
+    let items = ["a", "b", "c", "d"].map(|item| format!("{item}={x}"));
+    let mut server = Running::serve(&name, &items.each_ref().map(String::as_str));
+    let size = nix::pty::Winsize { ws_row: 4, ws_col: 20, ws_xpixel: 0, ws_ypixel: 0 };
+    let terminal = nix::pty::openpty(&size, None).expect("a terminal");
+    let watch = ndpool().args(["watch", &name, "--count", "1"]).stdout(terminal.slave).spawn();
+    let mut watch = Ended(watch.unwrap());
+    let mut shown = Vec::new();
+    // That nobody has the other end any more is an error here, and the end of the output.
+    let _ = std::fs::File::from(terminal.master).read_to_end(&mut shown);
+    let screen = screen(std::str::from_utf8(&shown).unwrap());
+    assert_eq!(watch.0.wait().unwrap().code(), Some(0));
+    assert_eq!(screen.len(), 4, "{screen:?}");
+    assert!(screen.iter().all(|line| line.chars().count() <= 20), "{screen:?}");
+    assert_eq!(screen[2..], ["… and 3 more", ""]);
+    server.end();
+}
+
+#[test]
 fn a_look_without_arrays_says_why() {
     let (files, name) = (Files::new(), new_name());
     let x = files.npy("x.npy", &array![1.0]);

@@ -15,6 +15,7 @@ use std::io::{IsTerminal, stdout};
 use std::sync::mpsc;
 use std::time::{Instant, SystemTime};
 
+use console::Term;
 use ndpool::server::DataClient;
 use ndpool::server::analytics::{Analytics, until_next};
 
@@ -66,7 +67,11 @@ pub fn run(args: &WatchArgs) -> Result<(), Failure> {
             lines.iter().try_for_each(|line: &Line| print_json(line))?;
         } else {
             let text = table(&pass, args.target.item.as_deref(), &lines);
-            print(&if is_live { format!("{REDRAW}{text}") } else { format!("{text}\n") })?;
+            print(&if is_live {
+                format!("{REDRAW}{}", fitted(&text, Term::stdout().size_checked()))
+            } else {
+                format!("{text}\n")
+            })?;
         }
         for (item, error) in &pass.failed {
             tell(&format!("error: {}/{item}: {error}\n", pass.server));
@@ -78,7 +83,44 @@ pub fn run(args: &WatchArgs) -> Result<(), Failure> {
     }
 }
 
+/// As much of a table as a terminal of so many rows and columns shows: one that scrolled could not be drawn over.
+fn fitted(text: &str, size: Option<(u16, u16)>) -> String {
+    let Some((rows, columns)) = size else { return text.to_owned() };
+    // The cursor is in the row below.
+    let (n_lines, n_fit) = (text.lines().count(), usize::from(rows).saturating_sub(1));
+    let n_shown = if n_lines <= n_fit { n_lines } else { n_fit.saturating_sub(1) };
+    let mut shown: String = text
+        .lines()
+        .take(n_shown)
+        .map(|line| line.chars().take(columns.into()).chain(['\n']).collect::<String>())
+        .collect();
+    if n_shown < n_fit && n_shown < n_lines {
+        shown += &format!("… and {} more\n", n_lines - n_shown);
+    }
+    shown
+}
+
 /// If stderr is gone, there is nobody to tell.
 fn tell(text: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_cut_to_what_the_terminal_shows() {
+        let table = "NAME\na 1\nb 2\nlonger 3\n";
+        for (size, shown) in [
+            (None, table),
+            (Some((5, 80)), table),
+            (Some((5, 4)), "NAME\na 1\nb 2\nlong\n"),
+            (Some((4, 80)), "NAME\na 1\n… and 2 more\n"),
+            (Some((2, 80)), "… and 4 more\n"),
+            (Some((1, 80)), ""),
+        ] {
+            assert_eq!(fitted(table, size), shown, "{size:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ndarray::{Dimension, IxDyn};
+use ndarray::{Dimension, IntoDimension, IxDyn};
 use num_complex::Complex;
 
 use super::client::DataClient;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::ops::dynamic::{AnyValue, for_every_type};
 use crate::segment::{DType, Header};
 use crate::shared::double_buffer::Reader;
-use crate::shared::{DoubleBuffer, Kind, Options, Published};
+use crate::shared::{DoubleBuffer, Kind, Name, Options, Published};
 
 /// Type and shape of an item, as far as its header says.
 pub(super) fn type_of(published: &Published) -> (Option<DType>, Vec<usize>) {
@@ -55,6 +55,40 @@ impl DataClient {
     /// ```
     pub fn array<T: Element, D: Dimension>(&self, item: &str) -> Result<Item<Reader<T, D>>> {
         self.attach(item)
+    }
+
+    /// As [`array`](Self::array), for an array of this shape. A later swap may bring another one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`array`](Self::array); the source is [`ServerError::WrongShape`] if it has another shape.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use ndpool::ndarray::array;
+    /// use ndpool::server::{DataServer, ServerError};
+    ///
+    /// let server = DataServer::new("array_of_example")?;
+    /// server.put("x", &array![1.0, 2.0, 3.0])?;
+    /// assert_eq!(server.array_of::<f64, _>("x", 3)?.read_with(|x| x.sum())?, 6.0);
+    /// let error = server.array_of::<f64, _>("x", 4).unwrap_err();
+    /// assert!(error.to_string().starts_with("`array_of_example/x` has shape [3], wanted [4]"));
+    /// # Ok::<(), ndpool::Error>(())
+    /// ```
+    pub fn array_of<T: Element, D: Dimension>(
+        &self,
+        item: &str,
+        shape: impl IntoDimension<Dim = D>,
+    ) -> Result<Item<Reader<T, D>>> {
+        let array = self.array::<T, D>(item)?;
+        let wanted = shape.into_dimension();
+        if array.shape() != wanted.slice() {
+            let name = Name::item(self.name(), item)?.to_string();
+            let (shape, wanted) = (array.shape().to_vec(), wanted.slice().to_vec());
+            return Err(ServerError::WrongShape { name, shape, wanted }.into());
+        }
+        Ok(array)
     }
 
     /// Attaches to an array or double buffer of whatever element type and rank.

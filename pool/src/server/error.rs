@@ -89,6 +89,16 @@ pub enum ServerError {
         /// The number of axes that was asked for.
         wanted: usize,
     },
+    /// The array has other lengths.
+    #[error("`{name}` has shape {shape:?}, wanted {wanted:?}")]
+    WrongShape {
+        /// The item, as `server/item`.
+        name: String,
+        /// The shape that it has.
+        shape: Vec<usize>,
+        /// The shape that was asked for.
+        wanted: Vec<usize>,
+    },
     /// The server may not hold so much, or so many.
     #[error("server `{server}` holds {used} {what}; {asked} more are asked for, and {allowed} are allowed")]
     Limit {
@@ -134,7 +144,7 @@ impl ServerError {
         match self {
             Self::Limit { .. } => ErrorKind::OutOfSpace,
             Self::Busy { .. } => ErrorKind::Busy,
-            Self::WrongDType { .. } | Self::WrongRank { .. } => ErrorKind::Shape,
+            Self::WrongDType { .. } | Self::WrongRank { .. } | Self::WrongShape { .. } => ErrorKind::Shape,
             _ => ErrorKind::Segment,
         }
     }
@@ -154,6 +164,7 @@ impl ServerError {
                 format!("ask for elements of type {found}, or use `DataClient::any_array`")
             }
             Self::WrongRank { .. } => "ask for that number of axes, or for `IxDyn`".into(),
+            Self::WrongShape { .. } => "ask for that shape, or for any with `DataClient::array`".into(),
             Self::Limit { .. } => {
                 "remove something, or start the server with a higher `ServerBuilder::max_bytes` or `max_items`".into()
             }

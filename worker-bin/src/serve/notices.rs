@@ -22,7 +22,7 @@ const MISSING: Duration = Duration::from_secs(1);
 pub struct Notices {
     inotify: Inotify,
     files: Vec<PathBuf>,
-    /// Whether a directory was not there, or not this user's to read, so that it could not be watched.
+    /// Whether a directory could not be watched.
     is_missing: bool,
 }
 
@@ -31,7 +31,7 @@ impl Notices {
     pub fn of(files: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let mut this = Self { inotify, files: files.into_iter().collect(), is_missing: false };
-        this.watch_directories()?;
+        this.watch_directories();
         Ok(this)
     }
 
@@ -53,10 +53,11 @@ impl Notices {
             }
         }
         // A link may lead elsewhere by now, and a directory be a new one.
-        self.watch_directories()
+        self.watch_directories();
+        Ok(())
     }
 
-    fn watch_directories(&mut self) -> io::Result<()> {
+    fn watch_directories(&mut self) {
         // Written and closed, or renamed into place; a new link; and what ends the watch itself.
         let flags = AddWatchFlags::IN_CLOSE_WRITE
             | AddWatchFlags::IN_MOVED_TO
@@ -71,11 +72,10 @@ impl Notices {
             // Adding a watch that is there changes nothing.
             match self.inotify.add_watch(&directory, flags) {
                 Ok(_) => {}
-                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => self.is_missing = true,
-                Err(error) => return Err(error.into()),
+                // It is not there, or not this user's to read, or this user watches too much: no reason for a server to end.
+                Err(_) => self.is_missing = true,
             }
         }
-        Ok(())
     }
 }
 

@@ -144,6 +144,11 @@ impl<T: Element, D: Dimension> Reader<T, D> {
         self.shared.versioned.wait_newer(number, timeout)
     }
 
+    /// The lengths of all axes.
+    pub fn shape(&self) -> &[usize] {
+        self.shared.dim.slice()
+    }
+
     /// Number of the frame that this reader got last; 0 if none.
     pub fn number(&self) -> u64 {
         self.got.unwrap_or(0)

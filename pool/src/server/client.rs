@@ -33,7 +33,7 @@ pub struct ItemInfo {
     pub shape: Vec<usize>,
     /// The columns of a frame.
     pub schema: Option<Schema>,
-    /// When the last version was written; `None` if there is none.
+    /// When the last version was written, by the kernel's tick before it: 10 ms early at most. `None` if there is none.
     pub changed: Option<SystemTime>,
 }
 

@@ -103,7 +103,7 @@ pub(crate) struct Page {
     pub(super) tables_offset: AtomicU64,
     bell: AtomicU32,
     sleepers: AtomicU32,
-    /// Nanoseconds since 1970 of the last commit.
+    /// Nanoseconds since 1970 of the kernel's tick before the last commit.
     pub(crate) committed: AtomicU64,
     pub(crate) own: [AtomicU64; N_OWN],
     pub(crate) pins: [AtomicU64; N_PINS],

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use super::file::Published;
 use super::role::Role;
-use super::versions::{Draft, MAX_BUFFERS, Pin, TOO_MANY_VERSIONS, Target, Versions};
+use super::versions::{Draft, MAX_BUFFERS, Pin, Stores, TOO_MANY_VERSIONS, Target, Versions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::clock::{monotonic_nanos, realtime_nanos};
+use crate::sys::clock::{monotonic_nanos, realtime_nanos_of_tick};
 use crate::sys::map::Mapping;
 use crate::sys::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::{fork, kill_point};
@@ -26,6 +26,9 @@ const N_TRIES_BEFORE_PIN: usize = 3;
 const N_TRIES: usize = 64;
 /// How long it takes at least from one look for the pins of the dead to the next: each asks the kernel.
 const LOOK_FOR_DEAD_EVERY: Duration = Duration::from_millis(1);
+/// Up to this many bytes, nobody copies past the cache: not `Mapping::write_from`, and no `memcpy` of a C library either, which glibc
+/// cannot even be told to do below 16 KiB.
+const ORDINARY_UP_TO_BYTES: usize = 4096;
 
 /// Where one column's first buffer lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -397,13 +400,13 @@ impl Writing<'_> {
 
     /// The buffer to write a column to, chosen when first asked for. What it holds then is what some earlier version left.
     pub(crate) fn column(&mut self, column: usize) -> Target {
-        self.draft().column(column)
+        self.draft().column(column, Stores::Any)
     }
 
     /// As [`column`](Self::column), with the data of the last version in it when it is first asked for; they stay what they were if
     /// there are none.
     pub(crate) fn column_with_last(&mut self, column: usize) -> Target {
-        let target = self.draft().column(column);
+        let target = self.draft().column(column, Stores::Any);
         if let (true, Some(last)) = (target.is_first, target.last) {
             let (from, to) = (self.versioned.offset(column, last), self.offset(column, target));
             self.versioned.mapping().copy_within(from, to, self.versioned.columns[column].len);
@@ -421,16 +424,19 @@ impl Writing<'_> {
         self.versioned.mapping().as_mut_ptr().wrapping_add(self.offset(column, target))
     }
 
-    /// Copies bytes to the chosen buffer; many of them past the cache.
-    pub(crate) fn fill(&mut self, column: usize, target: Target, bytes: &[u8]) {
+    /// Writes a column, which was not asked for before; many bytes past the cache.
+    pub(crate) fn fill(&mut self, column: usize, bytes: &[u8]) {
         assert_eq!(bytes.len(), self.versioned.columns[column].len, "bytes of column {column}");
+        let stores = if bytes.len() <= ORDINARY_UP_TO_BYTES { Stores::Ordinary } else { Stores::Any };
+        let target = self.draft().column(column, stores);
+        debug_assert!(target.is_first, "column {column} was chosen for other stores");
         self.versioned.mapping().write_from(self.offset(column, target), bytes);
     }
 
     /// Makes it the last complete version, for everybody at once, and wakes who waits. Returns its number.
     pub(crate) fn commit(mut self) -> u64 {
         let page = self.versioned.published.page();
-        page.committed.store(realtime_nanos(), Ordering::Relaxed);
+        page.committed.store(realtime_nanos_of_tick(), Ordering::Relaxed);
         let version = self.draft.take().expect("there is one until now").commit();
         kill_point!("shared.commit.end");
         page.ring();

@@ -164,7 +164,7 @@ impl<'a> Versions<'a> {
                 continue;
             }
             let mut version = self.version.load(Ordering::Acquire);
-            // All four accesses are sequentially consistent, this one, the load below, `commit`, and the look at the pins in `begin`:
+            // All four accesses are sequentially consistent, this one, the load below, `commit`, and the look at the pins in `Draft::column`:
             // either the next version is seen here, or this pin by the writer of the version after the next, which would be the first
             // to use a buffer of this one. And acquire: whoever had the word before has read all that it wanted.
             if pin.compare_exchange(0, pinned(seat, version), Ordering::SeqCst, Ordering::Relaxed).is_err() {
@@ -186,7 +186,7 @@ impl<'a> Versions<'a> {
 
     /// Lets go of a version.
     pub(crate) fn unpin(&self, pin: Pin) {
-        // Release: what was read comes before the writer that finds the buffer free, which acquires in `begin`.
+        // Release: what was read comes before the writer that finds the buffer free, which acquires in `Draft::column`.
         self.pins[pin.word].store(0, Ordering::Release);
     }
 
@@ -227,16 +227,7 @@ impl<'a> Versions<'a> {
         assert!(version < 1 << VERSION_BITS, "version {version} does not fit a pin");
         self.writing.store(version, Ordering::Relaxed);
         kill_point!("shared.write.begun");
-        let mut draft = Draft { versions: *self, version, kept: [last; MAX_PINS + 1], n_kept: 1 };
-        for pin in self.pins {
-            // SeqCst: pairs with `pin`. Acquire: pairs with `unpin`.
-            let now = pin.load(Ordering::SeqCst) & ((1 << VERSION_BITS) - 1);
-            if now != 0 && !draft.kept[..draft.n_kept].contains(&now) {
-                draft.kept[draft.n_kept] = now;
-                draft.n_kept += 1;
-            }
-        }
-        draft
+        Draft { versions: *self, version }
     }
 
     /// Discards the version that is being written, if there is one. Only for the holder of the writer's lock.
@@ -267,9 +258,15 @@ fn pinned(seat: u16, version: u64) -> u64 {
 pub(crate) struct Draft<'a> {
     versions: Versions<'a>,
     version: u64,
-    /// Versions whose buffers must not be used: the last one, and those that are pinned.
-    kept: [u64; MAX_PINS + 1],
-    n_kept: usize,
+}
+
+/// How the bytes of a buffer will be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stores {
+    /// By ordinary stores, which do not overtake those before a fence that releases.
+    Ordinary,
+    /// By any means, also by stores past the cache.
+    Any,
 }
 
 /// Where to write a column.
@@ -289,14 +286,23 @@ impl Draft<'_> {
         self.version
     }
 
-    /// Chooses the buffer for a column, or tells which was chosen. When it returns, bytes of the buffer may be written, by any means.
-    pub(crate) fn column(&self, column: usize) -> Target {
+    /// Chooses the buffer for a column, or tells which was chosen. When it returns, bytes of the buffer may be written, by such stores as
+    /// the caller has named when it was chosen.
+    pub(crate) fn column(&self, column: usize, stores: Stores) -> Target {
         let (stamps, floor) = self.versions.row(column);
-        let last = self.versions.find(column, self.version - 1).map(|found| found.buffer);
-        let mut is_kept = [false; MAX_BUFFERS];
-        for &version in &self.kept[..self.n_kept] {
-            if let Some(found) = self.versions.find(column, version) {
-                is_kept[found.buffer] = true;
+        let before = self.version - 1;
+        let last = self.versions.find(column, before).map(|found| found.buffer);
+        // A bit for each buffer that must not be used: that of the last version, and those of versions that are pinned.
+        let mut kept = last.map_or(0_u64, |last| 1 << last);
+        for pin in self.versions.pins {
+            // SeqCst: pairs with `pin`. Acquire: pairs with `unpin`. Looked at for each column, and not kept in the draft: that
+            // would be a table to fill and to move, for one column as for many.
+            let version = pin.load(Ordering::SeqCst) & ((1 << VERSION_BITS) - 1);
+            if version != 0
+                && version != before
+                && let Some(found) = self.versions.find(column, version)
+            {
+                kept |= 1 << found.buffer;
             }
         }
         let mut chosen: Option<Found> = None;
@@ -307,7 +313,7 @@ impl Draft<'_> {
             }
             // What is torn or was never written goes first, then the oldest: readers that copy have the longest time.
             let stamp = if stamp == TORN { 0 } else { stamp };
-            if !is_kept[buffer] && chosen.is_none_or(|chosen| stamp < chosen.stamp) {
+            if kept >> buffer & 1 == 0 && chosen.is_none_or(|chosen| stamp < chosen.stamp) {
                 chosen = Some(Found { buffer, stamp });
             }
         }
@@ -318,9 +324,12 @@ impl Draft<'_> {
         }
         // Release: whoever sees the stamp sees the floor.
         stamps[buffer].store(self.version, Ordering::Release);
-        // Pairs with the fence of `is_intact`: whoever sees a byte of what follows sees the stamp. It would suffice to release, but for
+        // Pairs with the fence of `is_intact`: whoever sees a byte of what follows sees the stamp. It suffices to release, but for
         // streaming stores, which only a full fence keeps from overtaking the stamp.
-        fence(Ordering::SeqCst);
+        fence(match stores {
+            Stores::Ordinary => Ordering::Release,
+            Stores::Any => Ordering::SeqCst,
+        });
         kill_point!("shared.write.stamped");
         Target { buffer, last, is_first: true }
     }
@@ -389,9 +398,9 @@ mod tests {
                         n_drafts += 1;
                         let mut now = *history.last().unwrap();
                         for column in (0..COLUMNS).filter(|column| columns >> column & 1 == 1) {
-                            let target = draft.column(column);
+                            let target = draft.column(column, Stores::Any);
                             prop_assert!(target.is_first && Some(target.buffer) != target.last);
-                            let again = draft.column(column);
+                            let again = draft.column(column, Stores::Any);
                             prop_assert_eq!((again.buffer, again.is_first), (target.buffer, false));
                             prop_assert_eq!(target.last.map_or(0, |last| data[column][last]), now[column]);
                             data[column][target.buffer] = n_drafts;

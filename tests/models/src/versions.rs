@@ -1,6 +1,6 @@
 use crate::mortal;
 use crate::shared::bell::Bell;
-use crate::shared::versions::{Found, Versions};
+use crate::shared::versions::{Found, Stores, Versions};
 use crate::sys::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::world::{Plain, check};
 use loom::sync::{Arc as Shared, Mutex};
@@ -170,7 +170,8 @@ impl<M: Memory> File<M> {
                 let oldest = (0..self.n_buffers).min_by_key(|&k| stamps[k].load(Relaxed)).unwrap();
                 fill(column, oldest, version);
             }
-            let target = draft.column(column);
+            // The weaker of the two fences.
+            let target = draft.column(column, Stores::Ordinary);
             assert!(target.is_first);
             match bytes {
                 Bytes::AfterTheStamp => fill(column, target.buffer, version),

@@ -7,7 +7,7 @@ use crate::array::Element;
 use crate::error::Result;
 use crate::shared::file::Published;
 use crate::shared::versions::Versions;
-use crate::sys::clock::realtime_nanos;
+use crate::sys::clock::realtime_nanos_of_tick;
 use crate::sys::primitive::Ordering;
 use crate::sys::view;
 
@@ -38,7 +38,7 @@ impl<T: Element, D: Dimension> DoubleBufferBuilder<T, D> {
                 let elements = elements.as_slice().expect("it is in standard layout");
                 published.mapping().write_from(published.data_offset(), view::bytes_of(elements));
                 let page = published.page();
-                page.committed.store(realtime_nanos(), Ordering::Relaxed);
+                page.committed.store(realtime_nanos_of_tick(), Ordering::Relaxed);
                 let n_words = plan.n_table_words;
                 let pins = &page.pins[..plan.n_buffers.saturating_sub(2)];
                 let tables = &published.tables()[..n_words];

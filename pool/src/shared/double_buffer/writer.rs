@@ -107,8 +107,7 @@ impl<T: Element, D: Dimension> Writer<T, D> {
             return self.write(|mut frame| frame.assign(array));
         };
         let mut writing = self.role.begin();
-        let target = writing.column(0);
-        writing.fill(0, target, view::bytes_of(elements));
+        writing.fill(0, view::bytes_of(elements));
         kill_point!("double_buffer.assign.filled");
         writing.commit()
     }

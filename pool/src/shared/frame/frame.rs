@@ -19,7 +19,7 @@ use crate::shared::options::Options;
 use crate::shared::page::Kind;
 use crate::shared::versioned::WriterRole;
 use crate::shared::versions::{MAX_PINS, Versions};
-use crate::sys::clock::realtime_nanos;
+use crate::sys::clock::realtime_nanos_of_tick;
 use crate::sys::primitive::Ordering;
 
 /// How many snapshots can be lent at a time, if nothing else is said.
@@ -337,7 +337,7 @@ fn start(published: &Published) -> Result<()> {
     let n_words = Versions::n_table_words(page.n_columns.load(Ordering::Relaxed) as usize, n_buffers);
     let tables = &published.tables()[..n_words.expect("as planned")];
     Versions::new(&page.version, &page.writing, &[], tables, n_buffers).start();
-    page.committed.store(realtime_nanos(), Ordering::Relaxed);
+    page.committed.store(realtime_nanos_of_tick(), Ordering::Relaxed);
     Ok(())
 }
 

@@ -285,8 +285,9 @@ impl<'a> Director<'a> {
             Stroke::StopClient => self.stop_for_a_while(client, until),
             Stroke::StopServer => self.stop_for_a_while(0, until),
             Stroke::Everybody => {
-                // Stopped first, so that none sees another's end.
-                self.actors.iter().for_each(|actor| actor.signal(Signal::SIGSTOP));
+                // Stopped first, so that none sees another's end. Who is ending already must come to its end: nobody resumes it.
+                let living = self.actors.iter().filter(|actor| actor.doom.is_none());
+                living.for_each(|actor| actor.signal(Signal::SIGSTOP));
                 (0..=N_CLIENTS).for_each(|index| self.end(index, Signal::SIGKILL));
             }
         }

@@ -255,17 +255,18 @@ impl Actor<'_> {
         };
         self.core.board.reset_worker(self.index);
         kill_point!("welcome.cells_reset");
-        hello
-            .control
-            .send(ToWorker::Welcome(Box::new(welcome)))
-            .map_err(|error| self.start_error(&format!("it could not be welcomed: {error}")))?;
+        // Counted first: whoever has a result of this worker's finds it counted.
+        self.core.counters.workers_started.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = hello.control.send(ToWorker::Welcome(Box::new(welcome))) {
+            self.core.counters.workers_started.fetch_sub(1, Ordering::Relaxed);
+            return Err(self.start_error(&format!("it could not be welcomed: {error}")));
+        }
         kill_point!("welcome.sent");
         if let Some(process) = &mut self.process {
             process.control = Some(hello.control);
         }
         self.slot.lock().is_serving = true;
         kill_point!("welcome.serving");
-        self.core.counters.workers_started.fetch_add(1, Ordering::Relaxed);
         self.core.announce_readiness();
         kill_point!("welcome.announced");
         Ok(())

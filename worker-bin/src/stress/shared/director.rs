@@ -313,6 +313,8 @@ impl<'a> Director<'a> {
 
     /// Removes what the dead left, as `ndpool reap` does; what a server could take over only if asked to.
     fn reap(&mut self, recoverable: bool) {
+        // Who is stopped with a lock is waited for, and nobody else would resume it meanwhile.
+        self.actors.iter_mut().for_each(Actor::resume);
         let is_own = |name: &str| name == self.name || name.starts_with(&format!("{}/", self.name));
         match server::reap(recoverable && self.has_own_memory, false) {
             Ok(reaped) => {
